@@ -1,0 +1,90 @@
+"""一次执行真正用到了什么：模块、数据文件、第三方包的版本。
+
+用“记账”而不是“猜”：让代码跑完，再看解释器导入了哪些文件、用审计钩子看它读了哪些文件。
+这样连动态导入与数据文件都不会漏掉（MyST-NB 自带的缓存恰恰漏掉这两样）。
+账记成 ``{"file:dlbook/backprop/linear.py": 摘要, "dist:numpy": "2.4.6"}``，
+下次构建时任何一项对不上，这一章就要重新执行。
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import importlib.metadata
+import sys
+from functools import cache
+from pathlib import Path
+
+# 这些目录里的文件另有办法跟踪，或不影响结果。
+_SKIP = {".venv", "_build", "__pycache__", ".git", "_ext"}
+_opened: set[str] = set()
+
+
+def watch() -> None:
+    """从现在起记下本进程读过的文件（审计钩子装上后无法卸下，所以只在子进程里用）。"""
+
+    def hook(event: str, args: tuple) -> None:
+        if event == "open" and isinstance(args[0], str) and (args[1] or "r")[0] == "r":
+            _opened.add(args[0])
+
+    sys.addaudithook(hook)
+
+
+def footprint(root: Path) -> dict[str, str]:
+    """本进程到目前为止用到的、属于 ``root`` 的文件与全部第三方包，连同摘要与版本。"""
+    root = root.resolve()
+    paths = set(_opened)
+    paths |= {f for m in list(sys.modules.values()) if (f := getattr(m, "__file__", None))}
+    names = {_relative(path, root) for path in paths} - {None}
+    used = {name.partition(".")[0] for name in list(sys.modules)}
+    by_module = importlib.metadata.packages_distributions()
+    dists = {dist for name in used for dist in by_module.get(name, [])}
+    keys = [f"file:{name}" for name in names] + [f"dist:{name}" for name in dists]
+    return {key: current(key, root) for key in sorted(keys)}
+
+
+def _relative(path: str, root: Path) -> str | None:
+    try:
+        relative = Path(path).resolve().relative_to(root)
+    except (ValueError, OSError):
+        return None
+    if _SKIP & set(relative.parts) or not (root / relative).is_file():
+        return None
+    return relative.as_posix()
+
+
+def current(key: str, root: Path) -> str:
+    """某一项此刻的摘要或版本；已不存在的返回空串。"""
+    kind, _, name = key.partition(":")
+    if kind == "dist":
+        return _version(name)
+    path = root / name
+    return digest_file(path) if path.is_file() else ""
+
+
+def is_fresh(deps: dict[str, str], root: Path) -> bool:
+    """账上每一项都没有变。"""
+    return all(current(key, root) == value for key, value in deps.items())
+
+
+@cache
+def _version(dist: str) -> str:
+    try:
+        return importlib.metadata.version(dist)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def digest_file(path: Path) -> str:
+    """文件摘要。Python 源文件按语法树算：改注释、改排版不影响结果，不必重新执行。"""
+    data = path.read_bytes()
+    if path.suffix == ".py":
+        with contextlib.suppress(SyntaxError):
+            data = ast.dump(ast.parse(data)).encode()
+    return digest(data)
+
+
+def digest(data: bytes | str) -> str:
+    """SHA-256 的前 20 个十六进制位，足够辨认。"""
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:20]

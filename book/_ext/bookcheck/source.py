@@ -1,0 +1,212 @@
+"""读一章的源文件：代码格、紧跟其后的期望、正文里的数、带标签的公式、所有标签。
+
+只做文本分析，不执行，也不依赖 Sphinx，所以命令行、测试与网页构建看到的是同一份结果。
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import nbformat
+from myst_nb.core.read import read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
+
+MYST_EXTENSIONS = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+_FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})\{expect\}\s*$")
+_OPTION = re.compile(r"^:(?P<key>[a-z]+):\s*(?P<value>.*)$")
+_ROLE = re.compile(r"\{(eval|eval-end)\}`([^`]+)`")
+_MATH = re.compile(r"^(`{3,}|:{3,})\{math\}[^\n]*\n(?P<body>.*?)^\1[ \t]*$", re.M | re.S)
+_DOLLAR = re.compile(r"^\$\$(?P<body>.*?)\$\$[ \t]*\((?P<label>[\w-]+)\)", re.M | re.S)
+_LABELS = [
+    re.compile(r"^\((?P<label>[\w.-]+)\)=\s*$", re.M),
+    re.compile(r"^\s*:(?:name|label):\s*(?P<label>[\w.-]+)\s*$", re.M),
+    re.compile(r"^\s*name:\s*(?P<label>[\w.-]+)\s*$", re.M),
+    re.compile(r"^\$\$[ \t]*\((?P<label>[\w.-]+)\)", re.M),
+]
+
+
+@dataclass
+class Expect:
+    """一个 ``{expect}`` 块。``start``、``stop`` 是它在源文件里的行号区间（从 0 起，左闭右开）。"""
+
+    body: list[str]
+    options: dict[str, str]
+    start: int
+    stop: int
+    mark: str = "```"
+
+    def render(self, body: list[str]) -> list[str]:
+        """换上新的正文，写回源文件用。"""
+        options = [f":{key}: {value}" for key, value in self.options.items()]
+        return [f"{self.mark}{{expect}}", *options, *body, self.mark]
+
+
+@dataclass
+class Cell:
+    """一个代码格。``line`` 是其起始行（从 1 起），``end`` 是结束栏之后的行（从 0 起）。"""
+
+    index: int
+    source: str
+    metadata: dict
+    line: int
+    end: int
+    expect: Expect | None = None
+    evals: list[EvalRole] = field(default_factory=list)
+
+    @property
+    def tags(self) -> list[str]:
+        return list(self.metadata.get("tags", []))
+
+    @property
+    def must_raise(self) -> bool:
+        return "must-raise" in self.tags
+
+    @property
+    def figure(self) -> dict:
+        """图的名字、图题与替代文字；缺的为空串。"""
+        options = self.metadata.get("mystnb", {})
+        figure, image = options.get("figure", {}), options.get("image", {})
+        return {
+            "name": figure.get("name", ""),
+            "caption": str(figure.get("caption", "")),
+            "alt": str(image.get("alt", "")),
+        }
+
+
+@dataclass
+class EvalRole:
+    """正文里的一个数：``{eval}`` 的内容。``key`` 在一章内唯一。"""
+
+    text: str
+    final: bool
+    line: int
+    key: str
+
+    @property
+    def expression(self) -> str:
+        return self.text.partition(";")[0].strip()
+
+    @property
+    def comparator(self) -> str:
+        return self.text.partition(";")[2].strip()
+
+
+@dataclass
+class Equation:
+    """一个带标签的公式；``latex`` 的空白已压成单个空格，便于比较。"""
+
+    label: str
+    latex: str
+    line: int
+
+
+@dataclass
+class Chapter:
+    """一章（一个 ``.md`` 文件）。"""
+
+    path: Path
+    text: str
+    cells: list[Cell]
+    equations: list[Equation]
+    evals: list[EvalRole]
+    orphans: list[int]
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """全部标签与所在行。"""
+        return {
+            match["label"]: self.text.count("\n", 0, match.start("label")) + 1
+            for pattern in _LABELS
+            for match in pattern.finditer(self.text)
+        }
+
+
+def read_notebook(text: str) -> nbformat.NotebookNode:
+    """MyST 文本 → 笔记本（未执行），与 MyST-NB 的切分完全一致。"""
+    config = MdParserConfig(enable_extensions=set(MYST_EXTENSIONS))
+    return read_myst_markdown_notebook(text, config=config, add_source_map=True)
+
+
+def read_chapter(path: Path) -> Chapter:
+    """读一章。"""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    notebook = read_notebook(text)
+    starts = notebook.metadata["source_map"]
+    chapter = Chapter(path, text, [], _equations(text), [], [])
+    claimed = set()
+    for cell, start in zip(notebook.cells, starts, strict=True):
+        if cell.cell_type == "code":
+            end = _closing(lines, start - 1)
+            current = Cell(
+                len(chapter.cells), cell.source, cell.metadata, start, end, _expect(lines, end)
+            )
+            if current.expect:
+                claimed.add(current.expect.start)
+            chapter.cells.append(current)
+        else:
+            _read_evals(chapter, cell.source, start)
+    chapter.orphans = [
+        n + 1 for n, line in enumerate(lines) if _FENCE.match(line) and n not in claimed
+    ]
+    return chapter
+
+
+def _closing(lines: list[str], opening: int) -> int:
+    """代码格的结束栏之后的行号。"""
+    mark = re.match(r"`{3,}|:{3,}|~{3,}", lines[opening]).group()
+    for n in range(opening + 1, len(lines)):
+        if lines[n].strip().startswith(mark) and not lines[n].strip().strip(mark[0]):
+            return n + 1
+    return len(lines)
+
+
+def _expect(lines: list[str], after: int) -> Expect | None:
+    """代码格之后第一个非空行若是 ``{expect}``，读出整块。"""
+    start = after
+    while start < len(lines) and not lines[start].strip():
+        start += 1
+    match = _FENCE.match(lines[start]) if start < len(lines) else None
+    if not match:
+        return None
+    stop = _closing(lines, start)
+    body, options = lines[start + 1 : stop - 1], {}
+    while body and (option := _OPTION.match(body[0])):
+        options[option["key"]] = option["value"].strip()
+        body = body[1:]
+    return Expect(body, options, start, stop, match["mark"])
+
+
+def _read_evals(chapter: Chapter, source: str, start: int) -> None:
+    seen = [role.text for role in chapter.evals]
+    for match in _ROLE.finditer(source):
+        text, final = match[2].strip(), match[1] == "eval-end"
+        count = seen.count(text) + 1
+        seen.append(text)
+        key = text if count == 1 else f"{text} #{count}"
+        line = start + source.count("\n", 0, match.start()) + 1
+        role = EvalRole(text, final, line, key)
+        chapter.evals.append(role)
+        if not final and chapter.cells:
+            chapter.cells[-1].evals.append(role)
+
+
+def _equations(text: str) -> list[Equation]:
+    found = []
+    for match in _MATH.finditer(text):
+        label = re.search(r"^:label:\s*(\S+)\s*$", match["body"], re.M)
+        if label:
+            latex = re.sub(r"^:\w+:.*$", "", match["body"], flags=re.M)
+            found.append((match.start(), label[1], latex))
+    found += [(m.start(), m["label"], m["body"]) for m in _DOLLAR.finditer(text)]
+    return [
+        Equation(label, " ".join(latex.split()), text.count("\n", 0, position) + 1)
+        for position, label, latex in sorted(found)
+    ]

@@ -1,0 +1,142 @@
+"""执行器：什么变了就重跑什么，并行可靠，结果可重复。"""
+
+import asyncio
+import json
+
+import pytest
+from bookcheck.execute import Store, gather
+from conftest import HEADER
+
+
+def test_editing_a_function_reruns_exactly_its_chapters(book):
+    book.edit("toy/triple.py", "3 * x", "4 * x")
+    report = book.check()
+    assert report.executed == ["02_two"]
+    text = "\n".join(p.render(book.root) for p in report.problems)
+    assert "期望：6" in text and "实得：8" in text, "过期的缓存会让这里悄悄变绿"
+
+
+def test_transitive_import_counts(book):
+    book.write("toy/inner.py", "FACTOR = 3\n")
+    book.write(
+        "toy/triple.py", "from toy.inner import FACTOR\n\ndef triple(x):\n    return FACTOR * x\n"
+    )
+    assert book.check().executed == ["02_two"]
+    book.edit("toy/inner.py", "FACTOR = 3", "FACTOR = 5")
+    report = book.check()
+    assert report.executed == ["02_two"] and report.problems
+
+
+def test_comment_or_prose_does_not_rerun(book):
+    book.edit("toy/triple.py", "return 3", "# 三倍\n    return 3")
+    book.edit("book/02_two.md", "# 第二章", "# 第二章\n\n一句新的话。")
+    assert book.check().executed == []
+
+
+def test_data_file_counts(book):
+    book.write("toy/number.txt", "6")
+    code = (
+        "from pathlib import Path\nimport toy\n"
+        "print(Path(toy.__file__).with_name('number.txt').read_text())"
+    )
+    book.edit("book/02_two.md", "print(triple(2))", code)
+    assert book.check().problems == []
+    book.write("toy/number.txt", "7")
+    report = book.check()
+    assert report.executed == ["02_two"] and report.problems
+
+
+def test_package_version_counts(book):
+    path = book.path("_build/store/01_one.json")
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    assert saved["deps"]["dist:numpy"]
+    saved["deps"]["dist:numpy"] = "0.0.1"
+    path.write_text(json.dumps(saved), encoding="utf-8")
+    assert book.check().executed == ["01_one"]
+
+
+def test_check_file_result_depends_on_the_package(book):
+    book.write("toy/square.py", "def square(a):\n    return a * a\n")
+    book.write(
+        "tests/equations/test_ch01.py",
+        "from bookcheck.equations import verifies\nfrom toy.square import square\n"
+        '@verifies("eq-square", by="试")\ndef test_square():\n    assert square(-3) == 9\n',
+    )
+    assert book.check().problems == []
+    book.edit("toy/square.py", "a * a", "a * abs(a)")
+    assert "未通过" in book.problems()
+
+
+def test_damaged_store_is_ignored(book):
+    book.path("_build/store/01_one.json").write_text('{"key": ', encoding="utf-8")
+    report = book.check()
+    assert report.executed == ["01_one"] and report.problems == []
+
+
+def test_failed_chapter_is_never_stored(book):
+    book.edit("toy/triple.py", "3 * x", "x / 0")
+    assert "ZeroDivisionError" in book.problems()
+    assert not book.path("_build/store/02_two.json").exists()
+    book.edit("toy/triple.py", "x / 0", "3 * x")
+    assert book.problems() == ""
+
+
+def test_two_cold_runs_agree(book):
+    digests = []
+    for _ in range(2):
+        for path in book.path("_build/store").glob("*.json"):
+            path.unlink()
+        digests.append({name: run.digest for name, run in book.check().runs.items()})
+    assert digests[0] == digests[1]
+
+
+def test_kernel_uses_one_thread_and_ignores_user_settings(book, monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("print('用户的启动文件')", encoding="utf-8")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    code = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS'])"
+    book.edit("book/02_two.md", "print(triple(2))", code)
+    book.edit("book/02_two.md", "{expect}\n6", "{expect}\n1 1")
+    assert book.problems() == ""
+
+
+def test_many_chapters_start_together_reliably(book):
+    """MyST-NB 的缓存模式配 ``sphinx -j`` 在这里会抢数据库、抢端口；连跑三遍冷启动都须全绿。"""
+    for n in range(10, 22):
+        text = f"# 第 {n} 章\n\n```{{code-cell}} python\nprint({n})\n```\n```{{expect}}\n{n}\n```\n"
+        book.write(f"book/{n}_many.md", HEADER + text)
+    for _ in range(3):
+        for path in book.path("_build/store").glob("*_many.json"):
+            path.unlink()
+        report = book.check(workers=4)
+        assert report.problems == [] and len(report.executed) == 12
+
+
+def test_jobs_run_side_by_side_up_to_the_limit():
+    running, peak = 0, 0
+
+    async def job():
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+
+    asyncio.run(gather([job] * 8, workers=3))
+    assert peak == 3
+
+
+def test_interrupted_save_leaves_the_old_result(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.save("one", {"key": "k", "deps": {}, "value": 1})
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bookcheck.execute.json.dumps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.save("one", {"key": "k", "deps": {}, "value": 2})
+    monkeypatch.undo()
+    assert store.load("one", "k")["value"] == 1

@@ -1,0 +1,55 @@
+"""网页构建：红就一直红，坏页不发布；绿的页带标记。"""
+
+import json
+
+
+def test_pages_carry_marks_and_the_table_lists_every_claim(book):
+    result = book.sphinx()
+    assert result.returncode == 0, result.stderr
+    page = book.path("_build/html/01_one.html").read_text(encoding="utf-8")
+    for mark in ("mark-tol", "mark-verified"):
+        assert mark in page
+    assert '<span class="eval">3.000</span>' in page
+    table = book.path("_build/html/checks.html").read_text(encoding="utf-8")
+    checks = json.loads(book.path("_build/checks.json").read_text(encoding="utf-8"))
+    assert checks["passed"] and table.count('id="check-') == len(checks["claims"]) == 7
+    for claim in checks["claims"]:
+        assert {"kind", "chapter", "label", "comparator", "passed", "seconds"} <= set(claim)
+
+
+def test_failing_cell_is_red_three_times_and_never_published(book):
+    book.edit("book/02_two.md", "print(triple(2))", "print(triple(2) / 0)")
+    for _ in range(3):
+        result = book.sphinx()
+        assert result.returncode != 0
+        assert "02_two.md:11: 代码格报错：ZeroDivisionError" in result.stderr
+        assert not book.path("_build/html/02_two.html").exists()
+
+
+def test_mismatch_is_red_three_times_and_the_old_page_stays(book):
+    assert book.sphinx().returncode == 0
+    old = book.path("_build/html/01_one.html").read_bytes()
+    book.edit("toy/double.py", "2 * x", "2 * x + 1")
+    for _ in range(3):
+        result = book.sphinx()
+        assert result.returncode != 0 and "输出与期望不符" in result.stderr
+        assert book.path("_build/html/01_one.html").read_bytes() == old
+    book.edit("toy/double.py", "2 * x + 1", "2 * x")
+    assert book.sphinx().returncode == 0
+
+
+def test_sphinx_warning_is_red_three_times(book):
+    book.edit("book/02_two.md", "# 第二章\n", "# 第二章\n\n见 {ref}`nowhere`。\n")
+    for _ in range(3):
+        result = book.sphinx()
+        assert result.returncode != 0 and "nowhere" in result.stderr
+
+
+def test_changed_output_reaches_the_page_without_touching_the_chapter(book):
+    assert book.sphinx().returncode == 0
+    book.edit("book/02_two.md", "{expect}\n6", "{expect}\n:volatile: 试\n6")
+    assert book.sphinx().returncode == 0
+    book.edit("toy/triple.py", "3 * x", "4 * x")
+    result = book.sphinx()
+    assert result.returncode == 0, result.stderr
+    assert "<span></span>8" in book.path("_build/html/02_two.html").read_text(encoding="utf-8")
