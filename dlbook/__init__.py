@@ -1,6 +1,7 @@
 """《深度学习：理论与实践》的配套代码。
 
-导入只朝一个方向：``backprop`` → ``autograd`` → ``models``；``data``、``plot``、``exercises`` 在旁边。
+导入只朝一个方向：``backprop`` → ``autograd`` → ``models``；
+``data``、``plot``、``exercises`` 在旁边。
 这里不替读者导入任何子包，这样每一章只依赖它真正用到的模块。
 """
 

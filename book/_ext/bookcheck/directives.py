@@ -83,9 +83,13 @@ def read_executed(text: str) -> nbformat.NotebookNode:
 def fill_outputs(notebook: nbformat.NotebookNode, report: Report, name: str) -> None:
     """把执行结果填进（未执行的）笔记本，就地修改。"""
     run = report.runs.get(name)
+    cells = report.chapters[name].cells
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for cell, outputs in zip(code, run.outputs if run else [], strict=True):
+    for cell, parsed, outputs in zip(code, cells, run.outputs if run else [], strict=True):
         cell.outputs = [nbformat.from_dict(_public(output)) for output in outputs]
+        if parsed.expect and "volatile" in parsed.expect.options:
+            # 网页上成为 class="tag_volatile"：比较两次构建时略过这些输出。
+            cell.metadata["tags"] = [*parsed.tags, "volatile"]
 
 
 def numbers_of(report: Report, name: str) -> dict[str, str]:

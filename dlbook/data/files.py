@@ -1,0 +1,145 @@
+"""读数据文件：要么得到核对过的全部字节，要么得到一条说清楚的错误。
+
+书中：sec-mnist-data
+"""
+
+import errno
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path
+from uuid import uuid4
+
+
+class DataError(ValueError):
+    """数据文件不对。信息里写明出了什么问题、哪个文件、期望什么、实际是什么、怎么办。"""
+
+    def __init__(
+        self, path: str | os.PathLike, problem: str, expected: str, found: str, advice: str
+    ) -> None:
+        super().__init__(path, problem, expected, found, advice)
+        self.path, self.problem = Path(path), problem
+        self.expected, self.found, self.advice = expected, found, advice
+
+    def __str__(self) -> str:
+        return (
+            f"{self.problem}：{self.path}\n"
+            f"  期望：{self.expected}\n  实际：{self.found}\n  怎么办：{self.advice}"
+        )
+
+
+_FETCH_AGAIN = "换一份完好的文件：从原处重新复制，或重新安装 dlbook"
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """folder 里名为 name.gz 或 name 的文件（都有时取前者）；都没有时抛出 DataError。"""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise DataError(
+            folder,
+            "数据文件夹打不开",
+            expected=f"一个可读的文件夹，里面有 {name}.gz 或 {name}",
+            found=_reason(error),
+            advice="检查路径与权限；不给 root 就用随包携带的数据",
+        ) from error
+    for candidate in (f"{name}.gz", name):
+        if candidate in names:
+            return folder / candidate
+    raise DataError(
+        folder / f"{name}.gz",
+        "缺少数据文件",
+        expected=f"文件夹里有 {name}.gz 或 {name}",
+        found=f"文件夹里有 {'、'.join(names)}" if names else "文件夹是空的",
+        advice="把缺的文件放进去，或重新安装 dlbook",
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """文件的全部内容，.gz 先解压。读不了、空的、压缩流不完整或有损坏时抛出 DataError。"""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            path,
+            "数据文件读不了",
+            expected="一个可读的文件",
+            found=_reason(error),
+            advice="检查它是不是文件、有没有读权限（Linux 与 macOS 上用 ls -l 查看）",
+        ) from error
+    if not content:
+        raise DataError(
+            path, "数据文件是空的", expected="有内容的文件", found="0 字节", advice=_FETCH_AGAIN
+        )
+    return _decompress(path, content) if path.suffix == ".gz" else content
+
+
+def _decompress(path: Path, content: bytes) -> bytes:
+    try:
+        return gzip.decompress(content)
+    except EOFError as error:
+        found, cause = f"只有 {len(content)} 字节，后面被截断了", error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        is_gzip = content[:2] == b"\x1f\x8b"
+        found = f"压缩流损坏（{error}）" if is_gzip else f"开头是 {content[:4].hex(' ')}"
+        cause = error
+    raise DataError(
+        path,
+        "数据文件解压失败",
+        expected="完整的 gzip 文件，开头是 1f 8b",
+        found=found,
+        advice=f"{_FETCH_AGAIN}；已经解压的文件，名字不带 .gz",
+    ) from cause
+
+
+def check_sha256(path: Path, raw: bytes, expected: str) -> None:
+    """raw 的 SHA-256 应等于 expected，否则抛出 DataError。"""
+    found = hashlib.sha256(raw).hexdigest()
+    if found != expected:
+        raise DataError(
+            path,
+            "数据文件的内容有改动",
+            expected=f"（解压后）SHA-256 为 {expected}",
+            found=f"{found}；格式与长度都对，是数据本身变了",
+            advice=_FETCH_AGAIN,
+        )
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """把 content 写成 path；它的文件夹不存在时建立（只建一层）。写不成时抛出 DataError。
+
+    先写临时文件再改名：别的进程看到的要么是旧文件，要么是完整的新文件，没有写了一半的。
+    """
+    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            path.parent,
+            "缓存文件夹写不进去",
+            expected=f"一个可写的文件夹（不存在时它的上一级须存在），能放下 {path.name} "
+            f"的 {len(content)} 字节",
+            found=_reason(error),
+            advice="换一个文件夹，或给它写权限、腾出空间；不给 cache 就不用缓存",
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    """系统报的错，用中文说。"""
+    known = {
+        errno.ENOENT: "它或它的上一级不存在",
+        errno.EACCES: "没有权限",
+        errno.EPERM: "没有权限",
+        errno.EISDIR: "这是一个文件夹",
+        errno.ENOTDIR: "它或它的上一级不是文件夹",
+        errno.EEXIST: "已有一个同名的文件",
+        errno.ENOSPC: "磁盘满了",
+        errno.EROFS: "文件系统是只读的",
+    }
+    return f"{known.get(error.errno, '系统报错')}（{error}）"
