@@ -9,7 +9,7 @@ export MKL_NUM_THREADS := 1
 # CH=02 只看文件名以 02 开头的章。
 CH ?=
 
-.PHONY: html test check bless serve clean env
+.PHONY: html test check bless record serve clean env
 
 html: $(VENV)/ready
 	$(BIN)/python -m sphinx -q -b html -c . book _build/html
@@ -20,6 +20,10 @@ test: html
 
 check bless: $(VENV)/ready
 	$(BIN)/python -m bookcheck $@ $(CH)
+
+# 真正执行一章里录制的代码格：make record CH=04 NAME=cnn-best
+record: $(VENV)/ready
+	$(BIN)/python -m bookcheck record $(CH) $(NAME)
 
 serve: html
 	$(BIN)/python -m http.server -d _build/html 8000

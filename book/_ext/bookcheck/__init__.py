@@ -9,6 +9,7 @@
 :mod:`bookcheck.compare`     比较器
 :mod:`bookcheck.prose`       正文里手写的数
 :mod:`bookcheck.equations`   公式的核对函数、练习的错误解法
+:mod:`bookcheck.recording`   录制：不能每次构建都跑的输出
 :mod:`bookcheck.checks`      汇总成一份报告
 :mod:`bookcheck.bless`       接受新结果
 :mod:`bookcheck.directives`  Sphinx 一侧：读入执行结果、指令、标记、核对总表

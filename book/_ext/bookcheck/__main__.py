@@ -1,4 +1,4 @@
-"""命令行：``python -m bookcheck check [章]``、``python -m bookcheck bless [章]``。"""
+"""命令行：``python -m bookcheck check [章]``、``… bless [章]``、``… record 章 名字``。"""
 
 from __future__ import annotations
 
@@ -7,18 +7,26 @@ import time
 from pathlib import Path
 
 from bookcheck.bless import bless
-from bookcheck.checks import check_book
+from bookcheck.checks import check_book, record
+from bookcheck.source import read_chapter
 
 
 def main(argv: list[str] | None = None) -> int:
     """返回退出码：全部相符（或都已接受）为 0。"""
     parser = argparse.ArgumentParser(prog="bookcheck", description="核对书里的每一项说法")
     parser.add_argument(
-        "command", choices=["check", "bless"], help="check 只核对；bless 接受新结果"
+        "command",
+        choices=["check", "bless", "record"],
+        help="check 只核对；bless 接受新结果；record 重做录制",
     )
     parser.add_argument("chapter", nargs="?", default="", help="章文件名的开头，如 02；不写为全书")
+    parser.add_argument("name", nargs="?", default="", help="录制的名字（只用于 record）")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="仓库根目录")
     options = parser.parse_args(argv)
+    if options.command == "record":
+        path = next((options.root / "book").glob(f"{options.chapter}*.md"))
+        print(record(options.root, read_chapter(path), options.name))
+        return 0
     start = time.perf_counter()
     report = check_book(options.root, only=options.chapter)
     problems = bless(report) if options.command == "bless" else report.problems

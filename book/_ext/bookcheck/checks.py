@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import platform
 import re
@@ -18,8 +19,16 @@ from pathlib import Path
 
 from bookcheck import deps, prose
 from bookcheck.compare import comparator_of, compare_fingerprint, compare_text
-from bookcheck.execute import Run, Store, gather, kernel_environment, run_chapter
+from bookcheck.execute import (
+    Run,
+    Store,
+    gather,
+    kernel_environment,
+    record_chapter,
+    run_chapter,
+)
 from bookcheck.kernel import FIGURE_MIME
+from bookcheck.recording import Recording, load_recording, save_recording
 from bookcheck.source import Cell, Chapter, read_chapter
 
 DEFAULT_FIGURE_RTOL = 1e-6
@@ -32,7 +41,7 @@ class Claim:
     """书里一项可核对的说法。
 
     ``kind``：output、figure、equation、definition、number、exercise。
-    ``comparator``：exact、tol、range、volatile、verified、definition。
+    ``comparator``：exact、tol、range、volatile、recorded、stale、absent、verified、definition。
     """
 
     kind: str
@@ -301,6 +310,9 @@ def printed(outputs: list[dict]) -> list[str]:
 
 
 def _check_cell(checker: _Checker, cell: Cell, outputs: list[dict], seconds: float) -> None:
+    if cell.recording:
+        _check_recording(checker, cell)
+        return
     raised = any(output["output_type"] == "error" for output in outputs)
     if cell.must_raise and not raised:
         checker.problem(cell.line, "标了 must-raise 的代码格没有报错")
@@ -311,6 +323,43 @@ def _check_cell(checker: _Checker, cell: Cell, outputs: list[dict], seconds: flo
     images = [o["data"] for o in outputs if any(m.startswith("image/") for m in o.get("data", {}))]
     if images or cell.figure["name"]:
         _check_figure(checker, cell, images, seconds)
+
+
+def _check_recording(checker: _Checker, cell: Cell) -> None:
+    """录制的输出不重算：只记下它新不新鲜、从哪里来。"""
+    recording = load_recording(checker.chapter, cell)
+    status = recording.status(cell, checker.report.root) if recording else "absent"
+    detail = recording.provenance() if recording else f"还没有录制：{cell.recording}"
+    checker.claim("output", output_label(cell), status, True, line=cell.line, detail=detail)
+
+
+def record(root: Path, chapter: Chapter, name: str) -> Path:
+    """真正执行一章，把名为 ``name`` 的录制写下来。
+
+    没有这个名字抛出 ``LookupError``；执行中报错抛出 ``RuntimeError``，原来的录制不动。
+    """
+    cell = next((c for c in chapter.cells if c.recording == name), None)
+    if cell is None:
+        names = "、".join(c.recording for c in chapter.cells if c.recording) or "无"
+        raise LookupError(f"{chapter.name} 里没有名为 {name} 的录制；有：{names}")
+    run = asyncio.run(record_chapter(chapter, root.resolve(), name))
+    if run.failure:
+        raise RuntimeError(f"{chapter.name}:{chapter.cells[run.failed_cell].line}: {run.failure}")
+    today = datetime.date.today().isoformat()
+    index = cell.index
+    return save_recording(
+        chapter,
+        cell,
+        Recording(
+            code=deps.digest(cell.source),
+            deps=run.deps,
+            device=run.device["device"],
+            versions={k: v for k, v in versions().items() if k in ("Python", "numpy", "torch")},
+            date=today,
+            seconds=run.seconds[index],
+            outputs=run.outputs[index],
+        ),
+    )
 
 
 def output_label(cell: Cell) -> str:

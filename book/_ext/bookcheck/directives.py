@@ -21,6 +21,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from bookcheck import deps
 from bookcheck.checks import Claim, Report, check_book, output_label, versions
+from bookcheck.recording import load_recording
 from bookcheck.source import MYST_EXTENSIONS, read_notebook
 
 TABLE_PAGE = "checks"
@@ -29,7 +30,9 @@ MARKS = {
     "tol": ("容差", "浮点数与期望之差在容差之内"),
     "range": ("区间", "数值落在声明的区间内"),
     "volatile": ("不定", "每次运行都可能不同，不作比较"),
-    "recorded": ("录制", "在别的设备上运行时录下的结果"),
+    "recorded": ("录制", "另外运行时录下的结果"),
+    "stale": ("过期", "录制之后代码改过，应当重录"),
+    "absent": ("未录", "还没有录制"),
     "verified": ("✓", "有核对函数，本次构建已通过"),
     "definition": ("定义", "记号或定义，无须核对"),
 }
@@ -83,9 +86,12 @@ def read_executed(text: str) -> nbformat.NotebookNode:
 def fill_outputs(notebook: nbformat.NotebookNode, report: Report, name: str) -> None:
     """把执行结果填进（未执行的）笔记本，就地修改。"""
     run = report.runs.get(name)
-    cells = report.chapters[name].cells
+    chapter = report.chapters[name]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for cell, parsed, outputs in zip(code, cells, run.outputs if run else [], strict=True):
+    for cell, parsed, outputs in zip(code, chapter.cells, run.outputs if run else [], strict=True):
+        if parsed.recording:
+            recording = load_recording(chapter, parsed)
+            outputs = recording.outputs if recording else []
         cell.outputs = [nbformat.from_dict(_public(output)) for output in outputs]
         if parsed.expect and "volatile" in parsed.expect.options:
             # 网页上成为 class="tag_volatile"：比较两次构建时略过这些输出。
@@ -202,7 +208,7 @@ class ExpectDirective(SphinxDirective):
 
     has_content = True
     option_spec: ClassVar[dict] = {
-        key: directives.unchanged for key in ("name", "rtol", "atol", "volatile")
+        key: directives.unchanged for key in ("name", "rtol", "atol", "volatile", "recorded")
     }  # fmt: skip
 
     def run(self) -> list[nodes.Node]:
@@ -212,6 +218,8 @@ class ExpectDirective(SphinxDirective):
         cells = [cell for cell in _current.chapters[name].cells if cell.expect]
         claim = _current.find(name, output_label(cells[counter]))
         line = _mark_line(claim)
+        if "recorded" in self.options:
+            line.insert(0, nodes.inline("", claim.detail + " ", classes=["provenance"]))
         if "name" in self.options:
             self.add_name(line)
         return [line]

@@ -40,6 +40,7 @@ class Run:
     numbers: dict[str, dict]
     deps: dict[str, str]
     key: str
+    device: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     failed_cell: int = 0
     fresh: bool = field(default=False, compare=False)
@@ -106,6 +107,11 @@ class Store:
         (self.folder / f"{name}.json").unlink(missing_ok=True)
 
 
+async def record_chapter(chapter: Chapter, root: Path, name: str) -> Run:
+    """连同名为 ``name`` 的录制一起，真正执行这一章；不读也不写存下的结果。"""
+    return await _execute(chapter, root, chapter_key(chapter), record=name)
+
+
 async def run_chapter(chapter: Chapter, store: Store) -> Run:
     """取出存下的结果，或执行这一章。"""
     key = chapter_key(chapter)
@@ -120,8 +126,8 @@ async def run_chapter(chapter: Chapter, store: Store) -> Run:
     return run
 
 
-async def _execute(chapter: Chapter, root: Path, key: str) -> Run:
-    notebook, owners = _runnable(chapter, root)
+async def _execute(chapter: Chapter, root: Path, key: str, record: str = "") -> Run:
+    notebook, owners = _runnable(chapter, root, record)
     # 内核经由本地套接字文件通信：并行启动时不会像 TCP 那样抢端口。
     with tempfile.TemporaryDirectory(prefix="book-") as scratch:
         manager = AsyncKernelManager(
@@ -157,7 +163,7 @@ async def _execute(chapter: Chapter, root: Path, key: str) -> Run:
     return _collect(chapter, notebook, owners, key, failure)
 
 
-def _runnable(chapter: Chapter, root: Path) -> tuple[nbformat.NotebookNode, list]:
+def _runnable(chapter: Chapter, root: Path, record: str) -> tuple[nbformat.NotebookNode, list]:
     """要执行的笔记本：章里的代码格，其间插入求数、记账用的内部格。"""
     notebook = nbformat.v4.new_notebook()
     owners = []
@@ -174,15 +180,19 @@ def _runnable(chapter: Chapter, root: Path) -> tuple[nbformat.NotebookNode, list
 
     add("%load_ext bookcheck.kernel", None)
     for cell in chapter.cells:
+        if cell.recording and cell.recording != record:
+            continue
         add(cell.source, cell.index, ["raises-exception"] if cell.must_raise else [])
         add_numbers(cell.evals)
     add_numbers([role for role in chapter.evals if role.final])
     add(f"%bookcheck_footprint {root}", "deps")
+    add("%bookcheck_device", "device")
     return notebook, owners
 
 
 def _collect(chapter: Chapter, notebook: object, owners: list, key: str, failure: str) -> Run:
-    run = Run([[] for _ in chapter.cells], [0.0] * len(chapter.cells), {}, {}, key, failure)
+    cells = len(chapter.cells)
+    run = Run([[] for _ in range(cells)], [0.0] * cells, {}, {}, key, failure=failure)
     for cell, owner in zip(notebook.cells, owners, strict=True):
         outputs = [_plain(output) for output in cell.outputs]
         if isinstance(owner, int):
@@ -190,7 +200,7 @@ def _collect(chapter: Chapter, notebook: object, owners: list, key: str, failure
             run.seconds[owner] = _duration(cell)
             if outputs or cell.execution_count:
                 run.failed_cell = owner
-        elif owner in ("numbers", "deps"):
+        elif owner in ("numbers", "deps", "device"):
             for output in outputs:
                 if found := output.get("data", {}).get(RESULT_MIME):
                     getattr(run, owner).update(found)

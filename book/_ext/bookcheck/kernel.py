@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 import warnings
 from pathlib import Path
@@ -56,11 +57,27 @@ class BookMagics(Magics):
         except (TypeError, ValueError):
             return {"text": text}
 
+    @line_magic
+    def bookcheck_device(self, line: str) -> None:
+        """交还运行所在的设备，供录制写明来历。"""
+        display({RESULT_MIME: {"device": _device()}}, raw=True)
+
     @no_var_expand
     @line_magic
     def bookcheck_footprint(self, line: str) -> None:
         """交还本次执行用到的文件与包。"""
         display({RESULT_MIME: deps.footprint(Path(line))}, raw=True)
+
+
+def _device() -> str:
+    """有 CUDA 时是显卡与驱动，否则是处理器型号。"""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}（CUDA {torch.version.cuda}）"
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}，单线程"
 
 
 def _without_format(expression: str) -> str:

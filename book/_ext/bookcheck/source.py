@@ -65,6 +65,11 @@ class Cell:
         return "must-raise" in self.tags
 
     @property
+    def recording(self) -> str:
+        """录制的名字；照常执行的代码格为空串。"""
+        return self.expect.options.get("recorded", "") if self.expect else ""
+
+    @property
     def figure(self) -> dict:
         """图的名字、图题与替代文字；缺的为空串。"""
         options = self.metadata.get("mystnb", {})
