@@ -101,6 +101,8 @@ suppress_warnings = ["config.cache"]
 class MiniBook:
     """小书的根目录，以及在上面执行、构建的办法。"""
 
+    HEADER = HEADER
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.write("book/01_one.md", FIRST)

@@ -5,7 +5,6 @@ import json
 
 import pytest
 from bookcheck.execute import Store, gather
-from conftest import HEADER
 
 
 def test_editing_a_function_reruns_exactly_its_chapters(book):
@@ -106,7 +105,7 @@ def test_many_chapters_start_together_reliably(book):
     """MyST-NB 的缓存模式配 ``sphinx -j`` 在这里会抢数据库、抢端口；连跑三遍冷启动都须全绿。"""
     for n in range(10, 22):
         text = f"# 第 {n} 章\n\n```{{code-cell}} python\nprint({n})\n```\n```{{expect}}\n{n}\n```\n"
-        book.write(f"book/{n}_many.md", HEADER + text)
+        book.write(f"book/{n}_many.md", book.HEADER + text)
     for _ in range(3):
         for path in book.path("_build/store").glob("*_many.json"):
             path.unlink()
