@@ -1,4 +1,6 @@
-"""从 Noto Sans CJK SC 裁出随 ``dlbook`` 分发的图用字体（SIL Open Font License 1.1，可裁剪、可再分发）。
+"""从 Noto Sans CJK SC 裁出随 ``dlbook`` 分发的图用字体。
+
+Noto 用 SIL Open Font License 1.1 发布，可裁剪、可再分发。
 
 用法（需要 fonttools，以及 Debian 的 fonts-noto-cjk）：
 
@@ -31,7 +33,8 @@ def gb2312() -> set[int]:
 
 def main(source: str) -> None:
     face = next(
-        font for font in TTCollection(source).fonts
+        font
+        for font in TTCollection(source).fonts
         if font["name"].getDebugName(4) == "Noto Sans CJK SC"
     )
     wanted = gb2312() | set(range(0x20, 0x7F)) | set(range(0xA0, 0x250)) | set(range(0x370, 0x400))

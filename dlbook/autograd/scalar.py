@@ -146,7 +146,10 @@ def topological_order(root: Value) -> list[Value]:
 
 
 def as_value(x: "Value | float") -> Value:
-    """把普通的数包成叶子；已经是 Value 的原样返回。"""
+    """把普通的数包成叶子；已经是 Value 的原样返回。
+
+    书中：sec-engine-operators
+    """
     return x if isinstance(x, Value) else Value(x)
 
 

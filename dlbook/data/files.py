@@ -13,7 +13,10 @@ from uuid import uuid4
 
 
 class DataError(ValueError):
-    """数据文件不对。信息里写明出了什么问题、哪个文件、期望什么、实际是什么、怎么办。"""
+    """数据文件不对。信息里写明出了什么问题、哪个文件、期望什么、实际是什么、怎么办。
+
+    书中：sec-mnist-data
+    """
 
     def __init__(
         self, path: str | os.PathLike, problem: str, expected: str, found: str, advice: str
@@ -33,7 +36,10 @@ _FETCH_AGAIN = "换一份完好的文件：从原处重新复制，或重新安�
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """folder 里名为 name.gz 或 name 的文件（都有时取前者）；都没有时抛出 DataError。"""
+    """folder 里名为 name.gz 或 name 的文件（都有时取前者）；都没有时抛出 DataError。
+
+    书中：sec-mnist-data
+    """
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -57,7 +63,10 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def read_file(path: Path) -> bytes:
-    """文件的全部内容，.gz 先解压。读不了、空的、压缩流不完整或有损坏时抛出 DataError。"""
+    """文件的全部内容，.gz 先解压。读不了、空的、压缩流不完整或有损坏时抛出 DataError。
+
+    书中：sec-mnist-data
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -94,7 +103,10 @@ def _decompress(path: Path, content: bytes) -> bytes:
 
 
 def check_sha256(path: Path, raw: bytes, expected: str) -> None:
-    """raw 的 SHA-256 应等于 expected，否则抛出 DataError。"""
+    """raw 的 SHA-256 应等于 expected，否则抛出 DataError。
+
+    书中：sec-mnist-data
+    """
     found = hashlib.sha256(raw).hexdigest()
     if found != expected:
         raise DataError(
@@ -110,6 +122,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     """把 content 写成 path；它的文件夹不存在时建立（只建一层）。写不成时抛出 DataError。
 
     先写临时文件再改名：别的进程看到的要么是旧文件，要么是完整的新文件，没有写了一半的。
+
+    书中：sec-mnist-data
     """
     temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     try:

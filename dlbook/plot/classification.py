@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from dlbook.plot.style import COLORS, INK, MUTED
 
@@ -33,16 +32,6 @@ def table_rows(labels: np.ndarray, pixels: np.ndarray) -> Figure:
     ax.set_xlabel("784 列像素，列名是“行x列”")
     ax.set_title("label", loc="left", x=-0.085)
     ax.grid(False)
-    return fig
-
-
-def digit(image: np.ndarray, label: int) -> Figure:
-    """一张 (28, 28) 的图，标题写标签，右边的颜色条写像素亮度。书中：fig-first-digit"""
-    fig, ax = plt.subplots(figsize=(4.6, 4.2))
-    drawn = ax.imshow(image, cmap="gray")
-    ax.set_title(f"标签：{label}", fontsize=16)
-    ax.axis("off")
-    fig.colorbar(drawn, label="像素亮度", shrink=0.85)
     return fig
 
 
@@ -93,9 +82,7 @@ def relu(x: np.ndarray, y: np.ndarray) -> Figure:
     return fig
 
 
-def relu_sums(
-    x: np.ndarray, target: np.ndarray, fits: Mapping[str, np.ndarray]
-) -> Figure:
+def relu_sums(x: np.ndarray, target: np.ndarray, fits: Mapping[str, np.ndarray]) -> Figure:
     """目标曲线与若干条由 ReLU 神经元相加得到的折线。书中：fig-relu-sums"""
     fig, ax = plt.subplots(figsize=(6.4, 3.6))
     ax.plot(x, target, color=MUTED, lw=4, alpha=0.5, label="要逼近的函数")
@@ -107,47 +94,26 @@ def relu_sums(
     return fig
 
 
-def probabilities(image: np.ndarray, prob: np.ndarray, label: int) -> Figure:
-    """左边一张图，右边是十类的概率；正确的那一类用橙色。书中：fig-untrained-output"""
-    fig, (left, right) = plt.subplots(
-        1, 2, figsize=(6.4, 2.6), gridspec_kw={"width_ratios": (1, 2)}
-    )
-    left.imshow(image, cmap="gray")
-    left.set_title(f"标签：{label}")
-    left.axis("off")
-    _probability_bars(right, prob, label)
-    return fig
+def probabilities(images: np.ndarray, probs: np.ndarray, labels: Sequence[int]) -> Figure:
+    """每行左边一张图，右边是十类的概率；正确的那一类用橙色斜纹。
 
-
-def prediction_changes(
-    images: np.ndarray, labels: np.ndarray, probs: Mapping[str, np.ndarray]
-) -> Figure:
-    """同几张图在不同模型下的概率：每行一张图，每列一个模型；probs 的值是 (n, 10)。
-
-    书中：fig-predictions
+    images (n, 28, 28)，probs (n, 10)，labels (n,)。书中：fig-untrained-output、fig-predictions
     """
-    n, k = len(images), len(probs)
+    n = len(images)
     fig, axes = plt.subplots(
-        n, k + 1, figsize=(6.4, 1.35 * n + 0.3), gridspec_kw={"width_ratios": (1, *[2] * k)}
+        n, 2, figsize=(6.4, 1.9 * n + 0.6), squeeze=False, gridspec_kw={"width_ratios": (1, 2.2)}
     )
-    for i, row in enumerate(axes):
-        row[0].imshow(images[i], cmap="gray")
-        row[0].axis("off")
-        for ax, (name, prob) in zip(row[1:], probs.items(), strict=True):
-            _probability_bars(ax, prob[i], int(labels[i]))
-            ax.set_title(name if i == 0 else "")
-            ax.set_ylabel("")
-            if i < n - 1:
-                ax.set_xlabel("")
-                ax.xaxis.set_major_formatter(NullFormatter())
+    for (left, right), image, prob, label in zip(axes, images, probs, labels, strict=True):
+        left.imshow(image, cmap="gray")
+        left.set_title(f"标签：{label}")
+        left.axis("off")
+        correct = label == CLASSES
+        right.bar(CLASSES[~correct], prob[~correct], color=COLORS["blue"])
+        right.bar(CLASSES[correct], prob[correct], color=COLORS["orange"], hatch="//",
+                  edgecolor="white")  # fmt: skip
+        right.set(xticks=CLASSES, ylim=(0, 1), ylabel="概率")
+    axes[-1, 1].set_xlabel("数字")
     return fig
-
-
-def _probability_bars(ax: Axes, prob: np.ndarray, label: int) -> None:
-    colors = [COLORS["orange"] if c == label else COLORS["blue"] for c in CLASSES]
-    hatches = ["//" if c == label else "" for c in CLASSES]
-    ax.bar(CLASSES, prob, color=colors, hatch=hatches, edgecolor="white")
-    ax.set(xticks=CLASSES, ylim=(0, 1), xlabel="数字", ylabel="概率")
 
 
 def negative_log(points: Mapping[float, str]) -> Figure:
@@ -157,29 +123,27 @@ def negative_log(points: Mapping[float, str]) -> Figure:
     ax.plot(s, -np.log(s), color=COLORS["blue"])
     for p, text in points.items():
         ax.plot([p], [-np.log(p)], "o", color=COLORS["red"])
+        left = p > 0.5  # 靠右边的点，文字写在左边
         ax.annotate(
-            text, (p, -np.log(p)), xytext=(12, 10), textcoords="offset points", color=COLORS["red"]
-        )
+            text, (p, -np.log(p)), xytext=(-4 if left else 12, 10), textcoords="offset points",
+            ha="right" if left else "left", color=COLORS["red"],
+        )  # fmt: skip
     ax.set(xlabel="正确类别的概率 $s_t$", ylabel=r"损失 $-\log s_t$", ylim=(-0.3, 8))
     return fig
 
 
-def loss_and_accuracy(
-    shift: np.ndarray, loss: np.ndarray, accuracy: np.ndarray
-) -> Figure:
-    """只动一个参数时，损失（上）平滑地变，准确率（下）一级一级地跳。书中：fig-loss-vs-accuracy"""
+def loss_and_accuracy(shift: np.ndarray, loss: np.ndarray, accuracy: np.ndarray) -> Figure:
+    """只动一个偏置时，损失（上）平滑地变，准确率（下）一级一级地跳。书中：fig-loss-vs-accuracy"""
     fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 4.4), sharex=True)
     top.plot(shift, loss, color=COLORS["blue"])
     top.set(ylabel="损失")
     bottom.step(shift, accuracy, where="mid", color=COLORS["orange"])
-    bottom.set(xlabel="某一个权重的改变量", ylabel="准确率")
+    bottom.set(xlabel="类别 3 的偏置的改变量", ylabel="准确率")
     bottom.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return fig
 
 
-def two_gradients(
-    numerical: Mapping[str, np.ndarray], formula: np.ndarray
-) -> Figure:
+def two_gradients(numerical: Mapping[str, np.ndarray], formula: np.ndarray) -> Figure:
     """数值微分得到的梯度（柱）与公式 output − y（点）对照，一个求导对象一幅。
 
     书中：fig-dz2-check
@@ -214,36 +178,37 @@ def training_curves(runs: Mapping[str, object], *, log_epochs: bool = False) -> 
     axes[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if log_epochs:
         axes[1].set_xscale("log")
+        axes[1].xaxis.set_major_formatter("{x:g}")
     axes[0].legend()
     return fig
 
 
-def accuracy_against(
+def error_rates(
     values: Sequence[float],
-    accuracies: Mapping[str, Sequence[float]],
+    rates: Mapping[str, Sequence[float]],
     *,
     xlabel: str,
-    error: float | None = None,
+    sample_size: int,
 ) -> Figure:
-    """准确率随某个超参数的变化，横轴取对数；error 给最后一条线画上下误差。
+    """错误率随某个超参数的变化，两轴都取对数；最后一条线画出上下一个标准误。
+
+    rates 把名字对到与 values 等长的错误率；sample_size 是最后一条线的样本数。
 
     书中：fig-learning-rates、fig-widths
     """
-    fig, ax = plt.subplots(figsize=(6.4, 3.4))
-    markers = ("o", "s", "^")
-    last = list(accuracies)[-1]
-    for (name, accuracy), color, style, marker in zip(
-        accuracies.items(), COLORS.values(), STYLES, markers, strict=False
+    fig, ax = plt.subplots(figsize=(6.4, 3.6))
+    for (name, rate), color, style, marker in zip(
+        rates.items(), COLORS.values(), STYLES, ("o", "s", "^"), strict=False
     ):
-        ax.plot(values, accuracy, color=color, ls=style, marker=marker, label=name)
-        if error is not None and name == last:
-            low, high = np.subtract(accuracy, error), np.add(accuracy, error)
-            ax.fill_between(values, low, np.minimum(high, 1), color=color, alpha=0.15, lw=0)
-    ax.set_xscale("log")
+        ax.plot(values, rate, color=color, ls=style, marker=marker, label=name)
+    rate = np.asarray(rate)
+    error = np.sqrt(rate * (1 - rate) / sample_size)
+    ax.fill_between(values, rate - error, rate + error, color=color, alpha=0.18, lw=0)
+    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="错误率（1 − 准确率）")
     ax.set_xticks(values, [f"{v:g}" for v in values])
     ax.minorticks_off()
-    ax.set(xlabel=xlabel, ylabel="准确率")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(lambda v, _: f"{100 * v:g}%")
     ax.legend()
     return fig
 
@@ -277,7 +242,8 @@ def hidden_units(weights: np.ndarray, votes: np.ndarray) -> Figure:
         2 * blocks, columns, figsize=(6.4, 2.3 * blocks), squeeze=False,
         gridspec_kw={"height_ratios": (1.6, 1) * blocks},
     )  # fmt: skip
-    limit, vote_limit = np.abs(weights).max(), np.abs(votes).max() * 1.1
+    # 颜色按第 99.5 百分位定，免得个别极端的权重把其余的都衬成白色。
+    limit, vote_limit = np.quantile(np.abs(weights), 0.995), np.abs(votes).max() * 1.1
     for unit in range(n):
         block, column = divmod(unit, columns)
         image, bars = axes[2 * block : 2 * block + 2, column]

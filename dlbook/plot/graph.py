@@ -32,7 +32,7 @@ def computation_graph(
     """
     names = names or {}
     order = topological_order(root)
-    position = _layout(order)
+    position = layout(order)
     columns = 1 + max(column for column, _ in position.values())
     height = max(abs(row) for _, row in position.values())
     box_height = 0.86 if grad else 0.62
@@ -95,7 +95,7 @@ def _arrows(position: Mapping, node: Value, parent: Value, box_height: float) ->
     return [(start, stop, 0.0)]
 
 
-def _layout(order: list[Value]) -> dict[Value, tuple[int, float]]:
+def layout(order: list[Value]) -> dict[Value, tuple[int, float]]:
     """每个节点的 (列, 行)：列是从叶子出发的最长路，行使同列的节点以 0 为中心均匀排开。"""
     column: dict[Value, int] = {}
     for node in order:

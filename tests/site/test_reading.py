@@ -1,0 +1,111 @@
+"""读者的动作：换颜色、用键盘、打印、展开解答。"""
+
+CHAPTER = "02_linear_regression.html"
+SHORT = "04_cnn.html"
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+NAVIGATION = (
+    ".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article", ".prev-next-footer",
+)  # fmt: skip
+# 键盘焦点落在哪一部分。
+PLACE = """() => {
+  const parts = { skip: "#pst-skip-link", search: ".search-button__button", toc: ".bd-links",
+                  content: "article" };
+  const here = Object.keys(parts).find((name) => document.activeElement.closest(parts[name]));
+  return here ?? document.activeElement.tagName;
+}"""
+INK = """() => getComputedStyle(document.querySelector(
+  '.figure-svg [style*="--fig-ink"], .figure-svg [style*="--fig-muted"]')).fill"""
+
+
+def theme(page):
+    return page.evaluate("document.documentElement.dataset.theme")
+
+
+def switch_to_dark(page):
+    page.locator(".theme-switch-button").first.click()
+    page.locator(".theme-change-button[data-mode=dark]").first.click()
+
+
+def test_dark_mode_switches_and_persists(reader):
+    page = reader.open(CHAPTER)
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    before, background = page.evaluate(INK), page.evaluate(BACKGROUND)
+    switch_to_dark(page)
+    assert theme(page) == "dark"
+    assert page.evaluate(BACKGROUND) != background
+    assert page.evaluate(INK) != before, "图里的文字没有随主题换色"
+    page.reload()
+    assert theme(page) == "dark"
+    reader.open(SHORT)
+    assert theme(page) == "dark"
+
+
+def test_figures_are_inline_named_and_do_not_share_ids(reader):
+    page = reader.open(CHAPTER)
+    figures = page.evaluate(
+        """() => [...document.querySelectorAll("figure svg.figure-svg")].map((svg) => ({
+            role: svg.getAttribute("role"),
+            title: document.getElementById(svg.getAttribute("aria-labelledby"))?.textContent,
+            width: svg.getBoundingClientRect().width,
+        }))"""
+    )
+    assert len(figures) >= 5
+    for figure in figures:
+        assert figure["role"] == "img" and figure["width"] > 100
+        assert any("\u4e00" <= char <= "\u9fff" for char in figure["title"])
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids)), sorted({i for i in ids if ids.count(i) > 1})
+    assert page.locator("figure img").count() == 0, "图应当内联，而不是另一个文件"
+
+
+def test_keyboard_reaches_search_and_content(reader):
+    page = reader.open(CHAPTER)
+    seen = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(PLACE))
+        if seen[-1] == "content":
+            break
+    assert seen[0] == "skip"
+    assert {"search", "toc", "content"} <= set(seen)
+
+
+def test_skip_link_jumps_to_the_content(reader):
+    page = reader.open(SHORT)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main-content")
+
+
+def test_solution_opens_with_the_keyboard(reader):
+    page = reader.open(CHAPTER)
+    solution = page.locator("div.solution.dropdown").first
+    content = solution.locator(":scope > :not(.admonition-title)").first
+    assert not content.is_visible()
+    solution.locator("button.toggle-button").focus()
+    page.keyboard.press("Enter")
+    assert content.is_visible()
+
+
+def test_print_hides_navigation_and_opens_solutions(reader):
+    page = reader.open(CHAPTER)
+    switch_to_dark(page)
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    for selector in NAVIGATION:
+        assert not page.locator(selector).first.is_visible(), selector
+    assert page.locator("article h1").first.is_visible()
+    assert theme(page) == "light"
+    assert page.locator(".toggle-hidden").count() == 0
+    avoid = page.evaluate("getComputedStyle(document.querySelector('figure')).breakInside")
+    assert avoid == "avoid"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert theme(page) == "dark"
+    assert page.locator(".toggle-hidden").count() > 0
+
+
+def test_code_can_be_copied(reader):
+    page = reader.open(CHAPTER)
+    assert page.locator("div.cell_input button.copybtn").count() > 20
+    label = page.locator("div.cell_input button.copybtn").first.get_attribute("data-tooltip")
+    assert label == "复制"
