@@ -11,12 +11,16 @@ from importlib import import_module
 def lazy_names(
     package: str, modules: dict[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
-    """返回包的 ``__getattr__``、``__dir__`` 与 ``__all__``；modules 把公开的名字对到包内的模块。"""
+    """返回包的 ``__getattr__``、``__dir__`` 与 ``__all__``；modules 把公开的名字对到包内的模块。
+
+    模块写成空串的，名字就是子模块（或子包）本身。
+    """
     names = sorted(modules)
 
     def __getattr__(name: str) -> object:
         if name not in modules:
             raise AttributeError(f"{package} 里没有 {name!r}；有：{'、'.join(names)}")
-        return getattr(import_module(f"{package}.{modules[name]}"), name)
+        module = import_module(f"{package}.{modules[name] or name}")
+        return getattr(module, name) if modules[name] else module
 
     return __getattr__, lambda: names, names

@@ -58,3 +58,160 @@ def softmax_backward(dy: np.ndarray, cache: tuple[np.ndarray, int]) -> np.ndarra
     dx = dy - (dy * y).sum(axis=axis, keepdims=True)
     dx *= y
     return dx
+
+
+def sigmoid(input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """y = 1 / (1 + e⁻ˣ)；分母可以上溢成 inf，商就是 0，正是该有的值。
+
+    书中：sec-bp-relu
+    """
+    check_floating("input", input)
+    with np.errstate(over="ignore"):
+        y = np.exp(-input)
+    y = 1 / (y + 1)
+    return y, y
+
+
+def sigmoid_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
+    """dx = dy ⊙ y ⊙ (1 − y)。
+
+    书中：sec-bp-relu
+    """
+    y = cache
+    return dy * (y * (1 - y))
+
+
+def tanh(input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """y = tanh x。
+
+    书中：sec-bp-relu
+    """
+    check_floating("input", input)
+    y = np.tanh(input)
+    return y, y
+
+
+def tanh_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
+    """dx = dy ⊙ (1 − y²)。
+
+    书中：sec-bp-relu
+    """
+    y = cache
+    return dy * (1 - y * y)
+
+
+def log_softmax(input: np.ndarray, axis: int = -1) -> tuple[np.ndarray, tuple[np.ndarray, int]]:
+    """yₖ = xₖ − log Σⱼ exp(xⱼ)：softmax 的对数，不经过概率，所以再小也不会下溢成 −inf。
+
+    书中：sec-bp-softmax
+    """
+    check_floating("input", input)
+    y = input - input.max(axis=axis, keepdims=True)
+    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    return y, (y, axis)
+
+
+def log_softmax_backward(dy: np.ndarray, cache: tuple[np.ndarray, int]) -> np.ndarray:
+    """dx = dy − softmax(x) Σ dy，沿前向的 axis 求和。
+
+    书中：sec-bp-softmax
+    """
+    y, axis = cache
+    return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)
+
+
+def leaky_relu(
+    input: np.ndarray, negative_slope: float = 0.01
+) -> tuple[np.ndarray, tuple[np.ndarray, float]]:
+    """x > 0 处 y = x，其余 y = 斜率 · x。
+
+    书中：sec-bp-relu
+    """
+    check_floating("input", input)
+    return np.where(input > 0, input, input * negative_slope), (input, negative_slope)
+
+
+def leaky_relu_backward(dy: np.ndarray, cache: tuple[np.ndarray, float]) -> np.ndarray:
+    """x > 0 处放行，其余乘以斜率。
+
+    书中：sec-bp-relu
+    """
+    x, slope = cache
+    return np.where(x > 0, dy, dy * slope)
+
+
+def elu(input: np.ndarray, alpha: float = 1.0) -> tuple[np.ndarray, tuple]:
+    """x > 0 处 y = x，其余 y = α (eˣ − 1)。
+
+    书中：sec-bp-relu
+    """
+    check_floating("input", input)
+    y = np.where(input > 0, input, np.expm1(np.minimum(input, 0)) * alpha)
+    return y, (y, alpha)
+
+
+def elu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """x > 0 处放行，其余 dx = dy ⊙ (y + α)。
+
+    书中：sec-bp-relu
+    """
+    y, alpha = cache
+    return np.where(y > 0, dy, dy * (y + alpha))
+
+
+def softplus(
+    input: np.ndarray, beta: float = 1.0, threshold: float = 20.0
+) -> tuple[np.ndarray, tuple]:
+    """y = ln(1 + e^{βx}) / β，平滑的 ReLU；βx 超过 threshold 时就是 x。
+
+    书中：sec-bp-relu
+    """
+    check_floating("input", input)
+    scaled = input * beta
+    # 先截断再取指数：大的数走线性那一支，不必上溢。
+    smooth = np.log1p(np.exp(np.minimum(scaled, threshold))) / beta
+    return np.where(scaled > threshold, input, smooth), (scaled, threshold)
+
+
+def softplus_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dx = dy ⊙ sigmoid(βx)；线性那一支放行。
+
+    书中：sec-bp-relu
+    """
+    scaled, threshold = cache
+    return np.where(scaled > threshold, dy, dy * sigmoid(scaled)[0])
+
+
+def logsigmoid(input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """y = ln sigmoid(x) = min(x, 0) − ln(1 + e^{−|x|})，x 很负时也不会变成 −inf。
+
+    书中：sec-bp-softmax
+    """
+    check_floating("input", input)
+    return np.minimum(input, 0) - np.log1p(np.exp(-np.abs(input))), input
+
+
+def logsigmoid_backward(dy: np.ndarray, cache: np.ndarray) -> np.ndarray:
+    """dx = dy ⊙ (1 − sigmoid(x)) = dy ⊙ sigmoid(−x)。
+
+    书中：sec-bp-softmax
+    """
+    return dy * sigmoid(-cache)[0]
+
+
+def silu(input: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """y = x ⊙ sigmoid(x)，也叫 Swish。
+
+    书中：sec-bp-gelu
+    """
+    gate, _ = sigmoid(input)
+    return input * gate, (input, gate)
+
+
+def silu_backward(dy: np.ndarray, cache: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """dx = dy ⊙ s (1 + x (1 − s))，s = sigmoid(x)。
+
+    书中：sec-bp-gelu
+    """
+    x, s = cache
+    return dy * (s * (1 + x * (1 - s)))

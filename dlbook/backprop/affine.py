@@ -5,35 +5,39 @@
 
 import numpy as np
 
-from dlbook.backprop._check import check_floating, check_same_dtype, check_upstream
+from dlbook.backprop._check import InputError, check_floating, check_same_dtype, check_upstream
+from dlbook.backprop.products import column_sum, row_product
 
 
 def linear(
-    input: np.ndarray, weight: np.ndarray, bias: np.ndarray
+    input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """y = x Wᵀ + b，样本按行。
 
     input (m, in)、weight (out, in)、bias (out,)，浮点且 dtype 一致；返回 y (m, out) 与 cache。
-    形状对不上抛出 ValueError，dtype 不合抛出 TypeError。与 ``torch.nn.functional.linear`` 一致，
-    只是 input 限于二维、bias 必须给。
+    bias 可以不给。形状对不上抛出 ValueError，dtype 不合抛出 TypeError。
+    与 ``torch.nn.functional.linear`` 一致，只是 input 限于二维。
 
     书中：eq-dw2
     """
     check_floating("input", input, "(m, in)", 2)
     check_floating("weight", weight, "(out, in)", 2)
-    check_floating("bias", bias, "(out,)", 1)
-    check_same_dtype(input=input, weight=weight, bias=bias)
     if input.shape[1] != weight.shape[1]:
-        raise ValueError(
+        raise InputError(
             "input (m, in) 与 weight (out, in) 的 in 应相等，"
             f"收到 input {input.shape}、weight {weight.shape}"
         )
+    if bias is None:
+        check_same_dtype(input=input, weight=weight)
+        return row_product(input, weight.T), (input, weight)
+    check_floating("bias", bias, "(out,)", 1)
+    check_same_dtype(input=input, weight=weight, bias=bias)
     if bias.shape[0] != weight.shape[0]:
-        raise ValueError(
+        raise InputError(
             "weight (out, in) 与 bias (out,) 的 out 应相等，"
             f"收到 weight {weight.shape}、bias {bias.shape}"
         )
-    y = input @ weight.T
+    y = row_product(input, weight.T)
     y += bias
     return y, (input, weight)
 
@@ -50,7 +54,7 @@ def linear_backward(
     """
     input, weight = cache
     check_upstream(dy, (input.shape[0], weight.shape[0]), input.dtype)
-    dinput = dy @ weight if need_dinput else None
+    dinput = row_product(dy, weight) if need_dinput else None
     dweight = dy.T @ input
-    dbias = dy.sum(axis=0)
+    dbias = column_sum(dy)
     return dinput, dweight, dbias

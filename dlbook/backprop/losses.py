@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from dlbook.backprop._check import (
+    InputError,
     check_floating,
     check_same_dtype,
     check_scalar_upstream,
@@ -28,9 +29,9 @@ def mse_loss(input: np.ndarray, target: np.ndarray) -> tuple[np.floating, np.nda
     check_floating("target", target)
     check_same_dtype(input=input, target=target)
     if input.shape != target.shape:
-        raise ValueError(f"input 与 target 应同形状，收到 {input.shape} 与 {target.shape}")
+        raise InputError(f"input 与 target 应同形状，收到 {input.shape} 与 {target.shape}")
     if input.size == 0:
-        raise ValueError(f"没有元素，平均值无意义：input 的形状是 {input.shape}")
+        raise InputError(f"没有元素，平均值无意义：input 的形状是 {input.shape}")
     diff = input - target
     return np.mean(diff * diff), diff
 
@@ -59,7 +60,7 @@ def cross_entropy(
     """
     check_floating("input", input, "(m, C)", 2)
     if input.size == 0:
-        raise ValueError(f"input 应至少有一个样本、一个类别，收到形状 {input.shape}")
+        raise InputError(f"input 应至少有一个样本、一个类别，收到形状 {input.shape}")
     m, num_classes = input.shape
     check_target(target, num_classes, m)
     # −log softmax(z)[t] = log Σⱼ exp(zⱼ) − z[t]，先减去每行最大值，指数不再上溢；
@@ -68,7 +69,7 @@ def cross_entropy(
     z_target = z[np.arange(m), target]
     prob = np.exp(z, out=z)
     total = prob.sum(axis=1, keepdims=True)
-    loss = np.mean(np.log(total[:, 0]) - z_target)
+    loss = (np.log(total[:, 0]) - z_target).sum() / m
     prob /= total
     return loss, (prob, target)
 
@@ -100,3 +101,107 @@ def one_hot(target: np.ndarray, num_classes: int, *, dtype: DTypeLike = np.float
     encoded = np.zeros((len(target), num_classes), dtype=dtype)
     encoded[np.arange(len(target)), target] = 1
     return encoded
+
+
+def nll_loss(
+    input: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> tuple[np.ndarray, tuple]:
+    """−Σ wₜ input[t]：input 是对数概率 (m, C, …)，target (m, …) 是类别编号。
+
+    weight (C,) 是各类的权重；编号等于 ignore_index 的样本不算。reduction 为 "mean" 时除以
+    算进去的权重之和，"sum" 不除，"none" 逐样本给出。编号越界抛出 IndexError。
+
+    书中：sec-bp-cross-entropy
+    """
+    check_floating("input", input)
+    num_classes = input.shape[1 if input.ndim > 1 else 0]
+    kept = target != ignore_index
+    safe = target * kept
+    if safe.size and not 0 <= safe.min() <= safe.max() < num_classes:
+        raise IndexError(
+            f"target 的编号应在 0 到 {num_classes - 1} 之间（或等于 ignore_index={ignore_index}），"
+            f"收到 {safe.min()} 到 {safe.max()}"
+        )
+    share = kept.astype(input.dtype)
+    if weight is not None:
+        share *= weight[safe]
+    rows = np.moveaxis(input, 1, -1) if input.ndim > 1 else input
+    picked = np.take_along_axis(rows, safe[..., None], -1)[..., 0]
+    loss = np.asarray(np.where(kept, -picked * share, input.dtype.type(0)))
+    cache = (safe, share, rows.shape, input.ndim)
+    if reduction == "none":
+        return loss, (*cache, None)
+    divisor = share.sum() if reduction == "mean" else input.dtype.type(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return loss.sum() / divisor, (*cache, divisor)
+
+
+def nll_loss_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """只有 target 那一类得到梯度 −dy · wₜ（"mean" 时再除以权重之和）。
+
+    书中：sec-bp-cross-entropy
+    """
+    safe, share, shape, ndim = cache[:4]
+    divisor = cache[4]
+    dinput = np.zeros(shape, share.dtype)
+    g = -dy * share if divisor is None else share * (-dy / divisor)
+    np.put_along_axis(dinput, safe[..., None], np.asarray(g)[..., None], -1)
+    return np.moveaxis(dinput, -1, 1) if ndim > 1 else dinput
+
+
+def binary_cross_entropy(
+    input: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """逐元素的 −(t ln p + (1 − t) ln(1 − p))，p 在 0 与 1 之间；ln 截断在 −100，不会无穷大。
+
+    书中：sec-bp-cross-entropy
+    """
+    check_floating("input", input)
+    if input.size and not (input.min() >= 0 and input.max() <= 1):
+        raise InputError("binary_cross_entropy 的 input 应是 0 到 1 之间的概率")
+    with np.errstate(divide="ignore"):
+        log_p = np.maximum(np.log(input), -100)
+        log_q = np.maximum(np.log1p(-input), -100)
+    return (target - 1) * log_q - target * log_p, (input, target)
+
+
+def binary_cross_entropy_backward(
+    dy: np.ndarray, cache: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """dp = dy ⊙ (p − t) / (p (1 − p))，分母不小于 1e−12（PyTorch 用的是 float32 的 1e−12）。
+
+    书中：sec-bp-cross-entropy
+    """
+    p, t = cache
+    return dy * (p - t) / np.maximum((1 - p) * p, float(np.float32(1e-12)))
+
+
+def binary_cross_entropy_with_logits(
+    input: np.ndarray, target: np.ndarray, pos_weight: np.ndarray | None = None
+) -> tuple[np.ndarray, tuple]:
+    """sigmoid 与二元交叉熵合在一起，逐元素：(1 − t) x + w · ln(1 + e⁻ˣ)。
+
+    w = 1 + (pos_weight − 1) t，缺省为 1。ln(1 + e⁻ˣ) 写成 max(−x, 0) + ln(1 + e^{−|x|})，
+    怎样的 x 都不会溢出。
+
+    书中：sec-bp-cross-entropy
+    """
+    check_floating("input", input)
+    w = 1.0 if pos_weight is None else (pos_weight - 1) * target + 1
+    soft = np.log1p(np.exp(-np.abs(input))) + np.maximum(-input, 0)
+    return (1 - target) * input + w * soft, (input, target, w)
+
+
+def binary_cross_entropy_with_logits_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dx = dy ⊙ (1 − t − w (1 − sigmoid(x)))；没有 pos_weight 时就是 sigmoid(x) − t。
+
+    书中：sec-bp-cross-entropy
+    """
+    x, t, w = cache
+    with np.errstate(over="ignore"):
+        q = 1 / (1 + np.exp(x))
+    return dy * (1 - t - w * q)

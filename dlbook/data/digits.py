@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlbook.data.files import DataError, check_sha256, find_file, read_file, write_atomic
+from dlbook.data.files import DataError, check_sha256, find_file, read_file, write_cache
 from dlbook.data.idx import parse_idx
 
 # 原始 IDX 文件：形状与解压后的 SHA-256，与 mnist/README.md 中的表一致。
@@ -72,7 +72,7 @@ def _load(name: str, source: Path, cache: Path | None) -> np.ndarray:
     raw = read_file(path)
     array = _parse(name, path, raw)
     if cache is not None:
-        write_atomic(cache / name, raw)
+        write_cache(cache / name, raw)
     return array
 
 

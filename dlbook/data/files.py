@@ -9,7 +9,8 @@ import hashlib
 import os
 import zlib
 from pathlib import Path
-from uuid import uuid4
+
+from dlbook._atomic import write_atomic
 
 
 class DataError(ValueError):
@@ -118,21 +119,14 @@ def check_sha256(path: Path, raw: bytes, expected: str) -> None:
         )
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """把 content 写成 path；它的文件夹不存在时建立（只建一层）。写不成时抛出 DataError。
-
-    先写临时文件再改名：别的进程看到的要么是旧文件，要么是完整的新文件，没有写了一半的。
+def write_cache(path: Path, content: bytes) -> None:
+    """把 content 完整地写成 path；它的文件夹不存在时建立（只建一层）。写不成时抛出 DataError。
 
     书中：sec-mnist-data
     """
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomic(path, content)
     except OSError as error:
         raise DataError(
             path.parent,
