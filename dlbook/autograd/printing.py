@@ -37,7 +37,8 @@ def describe(x: "Tensor") -> str:
         notes.append("requires_grad=True")
     text = HEAD + (_block(a, len(HEAD), *_formatter(_shown(a)), a.size > MANY) if a.size else "[]")
     for note in notes:
-        full = len(text) - text.rfind("\n") - 1 + len(note) + 2 > LINE
+        width = len(note) + (len("torch.") if note.startswith("dtype") else 0)  # 与它换行处相同
+        full = len(text) - text.rfind("\n") - 1 + width + 2 > LINE
         text += (",\n" + " " * len(HEAD) if full else ", ") + note
     return text + ")"
 

@@ -42,7 +42,9 @@ class Node:
     书中：sec-bp-engine
     """
 
-    __slots__ = ("__weakref__", "backward", "cache", "name", "number", "parents", "tensor", "versions")
+    __slots__ = (
+        "__weakref__", "backward", "cache", "name", "number", "parents", "tensor", "versions"
+    )  # fmt: skip
 
     def __init__(
         self, name: str, parents: tuple, backward: Callable, cache: Any, versions: list
@@ -261,12 +263,12 @@ class Tensor:
         """
         return "cpu"
 
-    def numpy(self) -> np.ndarray:
-        """同一块内存的 NumPy 数组。还在求导的张量要先 detach()。
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """同一块内存的 NumPy 数组。还在求导的张量要先 detach()（或给 ``force=True``）。
 
         书中：sec-bp-engine
         """
-        if self._requires_grad:
+        if self._requires_grad and not force:
             raise RuntimeError("需要求导的张量不能直接 numpy()；请写 x.detach().numpy()")
         return self.array
 
