@@ -300,9 +300,7 @@ class Tensor:
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
-            raise RuntimeError(
-                f"形状 {self.shape} 的张量不能直接当真假用；请用 .any() 或 .all()"
-            )
+            raise RuntimeError(f"形状 {self.shape} 的张量不能直接当真假用；请用 .any() 或 .all()")
         return bool(self.array.item())
 
     def __index__(self) -> int:

@@ -27,9 +27,7 @@ _PAIRS = {
     "reductions": "sum mean prod var std amax amin logsumexp norm cumsum",
     "products": "matmul einsum",
     "shapes": "reshape permute broadcast_to flip roll cat stack pad",
-    "indexing": (
-        "getitem embedding gather index_select scatter_add masked_fill tril triu"
-    ),
+    "indexing": ("getitem embedding gather index_select scatter_add masked_fill tril triu"),
     "convolution": "conv2d",
     "pooling": "max_pool2d avg_pool2d",
     "normalization": "layer_norm rms_norm batch_norm",

@@ -217,9 +217,7 @@ def remainder_backward(dy: np.ndarray, cache: tuple, need: Need = (True, True)) 
     )
 
 
-def where(
-    condition: np.ndarray, input: np.ndarray, other: np.ndarray
-) -> tuple[np.ndarray, tuple]:
+def where(condition: np.ndarray, input: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, tuple]:
     """condition 为真取 a，否则取 b。
 
     书中：sec-bp-relu

@@ -18,9 +18,7 @@ def getitem(input: np.ndarray, index: Any) -> tuple[np.ndarray, tuple]:
     return input[index], (input.shape, input.dtype, index)
 
 
-def getitem_backward(
-    dy: np.ndarray, cache: tuple, *, out: np.ndarray | None = None
-) -> np.ndarray:
+def getitem_backward(dy: np.ndarray, cache: tuple, *, out: np.ndarray | None = None) -> np.ndarray:
     """dy 加回原来的位置，其余位置是 0。给了 out 就直接加到 out 里。
 
     书中：sec-bp-embedding
@@ -46,8 +44,7 @@ def embedding(input: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, tuple]
     """
     if input.size and not 0 <= input.min() <= input.max() < len(weight):
         raise IndexError(
-            f"embedding 的编号应在 0 到 {len(weight) - 1} 之间，"
-            f"收到 {input.min()} 到 {input.max()}"
+            f"embedding 的编号应在 0 到 {len(weight) - 1} 之间，收到 {input.min()} 到 {input.max()}"
         )
     return weight[input], (input, weight.shape, weight.dtype)
 
@@ -156,9 +153,7 @@ def scatter_add_backward(
     return dy if need[0] else None, dsrc
 
 
-def masked_fill(
-    input: np.ndarray, mask: np.ndarray, value: float
-) -> tuple[np.ndarray, tuple]:
+def masked_fill(input: np.ndarray, mask: np.ndarray, value: float) -> tuple[np.ndarray, tuple]:
     """mask 为真处换成 value，其余不变；mask 可广播。
 
     书中：sec-bp-attention

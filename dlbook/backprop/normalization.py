@@ -192,9 +192,7 @@ def _as_rows(
     return input.reshape(-1, d) if input.size else input.reshape(0, d)
 
 
-def _affine(
-    xhat: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None
-) -> np.ndarray:
+def _affine(xhat: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None) -> np.ndarray:
     y = xhat.copy() if weight is None else xhat * weight.reshape(-1)
     if bias is not None:
         y += bias.reshape(-1)

@@ -116,9 +116,7 @@ def einsum_backward(
         # 长度为 1 的轴可能在别的操作数那里更长（广播），多出来的要求和。
         full = [_length(c, [output, *inputs], [dy, *operands]) for c in kept]
         grad = np.broadcast_to(grad, full)
-        shrink = tuple(
-            j for j, c in enumerate(kept) if x.shape[own.index(c)] == 1 and full[j] != 1
-        )
+        shrink = tuple(j for j, c in enumerate(kept) if x.shape[own.index(c)] == 1 and full[j] != 1)
         grad = grad.sum(axis=shrink, keepdims=True) if shrink else grad
         grads.append(np.broadcast_to(grad.reshape(shape), x.shape))
     return grads

@@ -32,9 +32,7 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
     return n
 
 
-def sum(
-    input: np.ndarray, axis: Axis = None, keepdims: bool = False
-) -> tuple[np.ndarray, tuple]:
+def sum(input: np.ndarray, axis: Axis = None, keepdims: bool = False) -> tuple[np.ndarray, tuple]:
     """y = Σ x，沿 axis。
 
     书中：sec-bp-batch
@@ -50,9 +48,7 @@ def sum_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     return expand(dy, *cache)
 
 
-def mean(
-    input: np.ndarray, axis: Axis = None, keepdims: bool = False
-) -> tuple[np.ndarray, tuple]:
+def mean(input: np.ndarray, axis: Axis = None, keepdims: bool = False) -> tuple[np.ndarray, tuple]:
     """y = Σ x / n，沿 axis；n = 0 时得 nan。
 
     书中：sec-bp-layernorm
@@ -73,9 +69,7 @@ def mean_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     return expand(np.divide(dy, float(n)), shape, axis)
 
 
-def prod(
-    input: np.ndarray, axis: Axis = None, keepdims: bool = False
-) -> tuple[np.ndarray, tuple]:
+def prod(input: np.ndarray, axis: Axis = None, keepdims: bool = False) -> tuple[np.ndarray, tuple]:
     """y = Π x，沿 axis（至多一轴，或 None）。
 
     书中：sec-bp-engine
@@ -144,9 +138,7 @@ def std_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     return var_backward(slope, var_cache)
 
 
-def amax(
-    input: np.ndarray, axis: Axis = None, keepdims: bool = False
-) -> tuple[np.ndarray, tuple]:
+def amax(input: np.ndarray, axis: Axis = None, keepdims: bool = False) -> tuple[np.ndarray, tuple]:
     """y = max x，沿 axis。没有元素时抛出 ValueError。
 
     书中：sec-bp-pool
@@ -168,9 +160,7 @@ def amax_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     return expand(dy, x.shape, axis) * mask / share
 
 
-def amin(
-    input: np.ndarray, axis: Axis = None, keepdims: bool = False
-) -> tuple[np.ndarray, tuple]:
+def amin(input: np.ndarray, axis: Axis = None, keepdims: bool = False) -> tuple[np.ndarray, tuple]:
     """y = min x，沿 axis。
 
     书中：sec-bp-pool
@@ -195,8 +185,10 @@ def logsumexp(
     书中：sec-bp-softmax
     """
     check_floating("input", input)
-    peak = input.max(axis=axis, keepdims=True) if input.size else np.zeros_like(
-        input.sum(axis=axis, keepdims=True)
+    peak = (
+        input.max(axis=axis, keepdims=True)
+        if input.size
+        else np.zeros_like(input.sum(axis=axis, keepdims=True))
     )
     # 最大值是 ±inf 时 inf − inf 会得 nan；此时不减，答案就是那个 inf。
     peak = np.where(np.isinf(peak), input.dtype.type(0), peak)
@@ -232,9 +224,7 @@ def cumsum_backward(dy: np.ndarray, cache: int) -> np.ndarray:
     return np.flip(np.flip(dy, cache).cumsum(axis=cache, dtype=dy.dtype), cache)
 
 
-def norm(
-    input: np.ndarray, axis: Axis = None, keepdims: bool = False
-) -> tuple[np.ndarray, tuple]:
+def norm(input: np.ndarray, axis: Axis = None, keepdims: bool = False) -> tuple[np.ndarray, tuple]:
     """二范数 y = √Σ x²，沿 axis。
 
     书中：sec-bp-rmsnorm

@@ -13,7 +13,7 @@ import numpy as np
 def unbroadcast(dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """广播的反向：形状为 shape 的数组被广播之后得到梯度 dy，把它求和变回 shape。
 
-    广播就是复制，一份数据用了几次，梯度就加几次（eq-shared-input）。形状本来就相同时原样返回。
+    广播就是复制，一份数据用了几次，梯度就加几次（eq-bp-batch-db）。形状本来就相同时原样返回。
     全书只有这一处处理广播的梯度。
 
     书中：sec-bp-engine
@@ -59,9 +59,7 @@ def permute_backward(dy: np.ndarray, cache: tuple[int, ...]) -> np.ndarray:
     return dy.transpose(cache)
 
 
-def broadcast_to(
-    input: np.ndarray, shape: Sequence[int]
-) -> tuple[np.ndarray, tuple[int, ...]]:
+def broadcast_to(input: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, tuple[int, ...]]:
     """按广播规则扩成 shape；返回只读的视图，不复制。
 
     书中：sec-bp-engine

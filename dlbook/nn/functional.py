@@ -397,9 +397,7 @@ def embedding(
     return apply(indexing.embedding, backward, input, weight)
 
 
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """训练时每个元素以概率 p 置 0，其余除以 1 − p；评估时原样返回。
 
     书中：sec-bp-dropout
@@ -603,9 +601,7 @@ def cross_entropy(
     if plain and x.ndim == 2 and x.array.size and t.dtype.kind in "iu":
         try:
             # 最常见的情形：softmax 与交叉熵合成一步，反向就是 (softmax − 独热) / m。
-            return apply(
-                losses.cross_entropy, losses.cross_entropy_backward, x, target=t.array
-            )
+            return apply(losses.cross_entropy, losses.cross_entropy_backward, x, target=t.array)
         except InputError:
             pass  # 有 ignore_index，或真的不合：下面照定义算，不合的在那里报错
     return _composed_cross_entropy(x, t, weight, ignore_index, reduction, label_smoothing)

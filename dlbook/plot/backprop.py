@@ -205,7 +205,7 @@ def heatmaps(panels: Mapping[str, np.ndarray], *, digits: int = 2, columns: int 
             # 深色格子配白字，浅色格子配黑字；两者不随主题变。
             dark = abs(value) > 0.6 * limit
             text = f"{value:.{digits}f}" if np.isfinite(value) else "−∞"
-            color = "white" if dark and np.isfinite(value) else "black"
+            color = "white" if dark and np.isfinite(value) else "#101418"
             ax.text(j, i, text, ha="center", va="center", fontsize=9, color=color)
         ax.set_title(title, fontsize=11)
         ax.set_xticks([])

@@ -224,7 +224,7 @@ def confusion_matrix(matrix: np.ndarray) -> Figure:
     for (i, j), count in np.ndenumerate(matrix):
         if count:
             # 格子底色不随主题变，文字也用固定的深色。
-            ax.text(j, i, str(count), ha="center", va="center", fontsize=9, color="black")
+            ax.text(j, i, str(count), ha="center", va="center", fontsize=9, color="#101418")
     ax.set(xticks=CLASSES, yticks=CLASSES, xlabel="预测的类别", ylabel="真实的类别")
     ax.grid(False)
     return fig

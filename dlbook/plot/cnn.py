@@ -88,9 +88,7 @@ def labelled_matrix(matrix: np.ndarray, rows: Sequence[str]) -> Figure:
 def _side_by_side(tables: Mapping[str, np.ndarray], height: float) -> tuple[Figure, np.ndarray]:
     """各张表一个坐标系，宽度与列数成正比。"""
     widths = [table.shape[1] for table in tables.values()]
-    return plt.subplots(
-        1, len(tables), figsize=(6.4, height), gridspec_kw={"width_ratios": widths}
-    )
+    return plt.subplots(1, len(tables), figsize=(6.4, height), gridspec_kw={"width_ratios": widths})
 
 
 def _table(ax: Axes, table: np.ndarray, title: str, fontsize: float = 13) -> None:
@@ -219,8 +217,9 @@ def overlays(images: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Fig
     return fig
 
 
-def attacks(clean: np.ndarray, noise: np.ndarray, attacked: np.ndarray,
-            titles: Sequence[tuple[str, str]]) -> Figure:
+def attacks(
+    clean: np.ndarray, noise: np.ndarray, attacked: np.ndarray, titles: Sequence[tuple[str, str]]
+) -> Figure:
     """三排：原图、加上的扰动、加了扰动的图；titles 是每列（上排、下排）的字。
 
     书中：fig-cnn-adversarial
@@ -331,9 +330,7 @@ def accuracy_lines(
     return fig
 
 
-def training(
-    loss: np.ndarray, val_error: Sequence[float], *, smooth: int = 50
-) -> Figure:
+def training(loss: np.ndarray, val_error: Sequence[float], *, smooth: int = 50) -> Figure:
     """上：每一步的损失（淡）与滑动平均（浓）；下：每轮之后验证集上的错误率，对数刻度。
 
     书中：fig-cnn-training

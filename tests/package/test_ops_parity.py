@@ -1114,9 +1114,7 @@ def compare(a, b, one):
 def differentiable():
     for name, cases in CASES.items():
         for i, one in enumerate(cases):
-            sizes = [
-                s.array("float64", 0).size for s in one.inputs if isinstance(s, X) and s.grad
-            ]
+            sizes = [s.array("float64", 0).size for s in one.inputs if isinstance(s, X) and s.grad]
             if one.grad and one.check and 0 < sum(sizes) <= 80:
                 yield pytest.param(one, id=f"{name}-{i}")
 

@@ -55,9 +55,7 @@ def mul(input: Tensor, other: Tensor | Number) -> Tensor:
     return apply(pairs.mul, pairs.mul_backward, *operands(input, other))
 
 
-def div(
-    input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None
-) -> Tensor:
+def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
     """a / b，可广播；整数相除得浮点。rounding_mode="floor"、"trunc" 向下、向零取整。
 
     书中：sec-bp-engine
@@ -71,9 +69,7 @@ def div(
     if rounding_mode is not None:
         raise RuntimeError(f'rounding_mode 应是 None、"floor" 或 "trunc"，收到 {rounding_mode!r}')
     with np.errstate(divide="ignore", invalid="ignore"):
-        return apply(
-            pairs.div, pairs.div_backward, *operands(input, other, least=dtypes.DEFAULT)
-        )
+        return apply(pairs.div, pairs.div_backward, *operands(input, other, least=dtypes.DEFAULT))
 
 
 def rdiv(input: Tensor, other: Number) -> Tensor:
@@ -171,9 +167,7 @@ def where(
     return apply(pairs.where, pairs.where_backward, condition, a, b)
 
 
-def where_method(
-    self: Tensor, condition: Tensor, other: Tensor | Number
-) -> Tensor:
+def where_method(self: Tensor, condition: Tensor, other: Tensor | Number) -> Tensor:
     """condition 为真留下，否则换成 other；即 ``where(condition, self, other)``。
 
     书中：sec-bp-relu

@@ -22,9 +22,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if a.ndim == 0 or b.ndim == 0:
         raise RuntimeError(f"matmul 的两边都至少一维，收到 {a.shape} 与 {b.shape}")
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise RuntimeError(
-            f"matmul 左边的列数应等于右边的行数，收到 {a.shape} 与 {b.shape}"
-        )
+        raise RuntimeError(f"matmul 左边的列数应等于右边的行数，收到 {a.shape} 与 {b.shape}")
     try:
         return apply(pairs.matmul, pairs.matmul_backward, a, b)
     except ValueError:

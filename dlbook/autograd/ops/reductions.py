@@ -251,9 +251,7 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     )
 
 
-def norm(
-    input: Tensor, p: Number | str = "fro", dim: Dim = None, keepdim: bool = False
-) -> Tensor:
+def norm(input: Tensor, p: Number | str = "fro", dim: Dim = None, keepdim: bool = False) -> Tensor:
     """p 范数：(Σ |x|ᵖ)^{1/p}；p 支持 2（即 "fro"）、1 与 inf。
 
     书中：sec-bp-engine

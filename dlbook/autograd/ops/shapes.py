@@ -214,9 +214,7 @@ def _matrix_transpose(self: Tensor) -> Tensor:
 mT = property(_matrix_transpose, doc="最后两轴的转置。\n\n书中：sec-bp-attention\n")
 
 
-def movedim(
-    input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]
-) -> Tensor:
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """把第 source 轴移到 destination 处，其余保持次序。
 
     书中：sec-bp-conv
@@ -285,9 +283,7 @@ def repeat(self: Tensor, *repeats: int | Sequence[int]) -> Tensor:
     return reshape(wide, [r * s for r, s in zip(repeats, old, strict=True)])
 
 
-def repeat_interleave(
-    input: Tensor, repeats: int | Tensor, dim: int | None = None
-) -> Tensor:
+def repeat_interleave(input: Tensor, repeats: int | Tensor, dim: int | None = None) -> Tensor:
     """每个元素（给 dim 则沿那一轴的每一片）连着重复 repeats 次。
 
     书中：sec-bp-attention
