@@ -10,6 +10,7 @@
     [".cell_output > .output", "输出"],
     [".pst-scrollable-table-container", "表格"],
     [".scroll-box", "表格"],
+    [".player-scroll", "计算图"],
   ];
 
   // 内容比框宽时，框要能用 Tab 走到（WCAG 2.1.1）；不溢出时不占 Tab 的位置。

@@ -73,7 +73,7 @@
     const controls = document.createElement("div");
     controls.className = "player-controls";
     controls.append(button("上一步", move(-1)), button("下一步", move(1)), play, slider, counter);
-    player.querySelector("svg").after(controls);
+    player.querySelector(".player-scroll").after(controls);
     player.querySelector("ol").setAttribute("aria-live", "polite");
     player.classList.add("player-live");
     // 左右方向键在演示里任何地方都管用；滑杆自己会处理方向键。

@@ -1,4 +1,4 @@
-"""缩放点积注意力：softmax(q kᵀ / √d + 遮罩) v，前向与反向。
+"""缩放点积注意力：softmax(q kᵀ / √d + 掩码) v，前向与反向。
 
 书中：sec-bp-attention
 """
@@ -20,12 +20,12 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     dropout: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple]:
-    """s = scale · q kᵀ + 遮罩；p = softmax(s)（沿最后一轴）；y = p v。
+    """s = scale · q kᵀ + 掩码；p = softmax(s)（沿最后一轴）；y = p v。
 
     query (…, L, d)、key (…, S, d)、value (…, S, dv)，前面的轴可广播；y (…, L, dv)。
     attn_mask 布尔（真处可以看）或浮点（加到 s 上），可广播到 (…, L, S)；
     is_causal 为真时第 i 行只看前 i + 1 个位置。scale 缺省 1/√d。
-    dropout 是已经除以保留概率的遮罩 (…, L, S)，乘在 p 上。整行都看不见时输出 0。
+    dropout 是已经除以保留概率的掩码 (…, L, S)，乘在 p 上。整行都看不见时输出 0。
 
     书中：sec-bp-attention
     """
@@ -85,7 +85,7 @@ def scaled_dot_product_attention_backward(
 
 
 def causal_mask(rows: int, columns: int, dtype: np.dtype = np.float32) -> np.ndarray:
-    """因果遮罩 (rows, columns)：第 i 行的前 i + 1 列是 0（可以看），其余 −inf。
+    """因果掩码 (rows, columns)：第 i 行的前 i + 1 列是 0（可以看），其余 −inf。
 
     书中：sec-bp-attention
     """

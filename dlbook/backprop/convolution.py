@@ -98,7 +98,9 @@ def conv2d_backward(
     return dx.transpose(0, 3, 1, 2) if need[0] else None, dweight, dbias
 
 
-def _check(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int) -> None:
+def _check(
+    input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int
+) -> None:
     check_floating("input", input, "(N, C, H, W)", 4)
     check_floating("weight", weight, "(O, C/groups, kh, kw)", 4)
     if bias is not None:
@@ -123,7 +125,8 @@ def _groups(n_in: int, n_out: int, groups: int) -> list[tuple[slice, slice]]:
 class Unfolder:
     """把 x (N, H, W, C) 补零、展开成窗口，一次一段图；各段共用同一块内存。
 
-    ``whole`` 为真时展开整个窗口（im2col，核的各行拼在一起），否则只展开窗口的一行。
+    ``whole`` 为假时只展开窗口的一行；为真时展开整个窗口（im2col），那时把“窗口里的第几个”排在
+    像素之前：一次搬动的是一整行像素，而不是窗口里零碎的几个数。
 
     书中：sec-bp-conv
     """
@@ -132,21 +135,20 @@ class Unfolder:
         (kh, kw), (sh, sw), (ph, pw), (dh, dw) = shape
         n, h, w, c = x.shape
         self.x, self.shape, self.whole = x, shape, whole
-        self.size = shape.output((h, w))
+        self.size = ho, wo = shape.output((h, w))
         chunk = min(CHUNK, n)
         self.padded = np.zeros((chunk, h + 2 * ph, w + 2 * pw, c), x.dtype)
         self.inside = self.padded[:, ph : ph + h, pw : pw + w]
         s0, s1, s2, s3 = self.padded.strides
-        ho, wo = self.size
         if whole:
-            view = (chunk, ho, wo, kh, kw, c), (s0, s1 * sh, s2 * sw, s1 * dh, s2 * dw, s3)
+            view = (chunk, kh, kw, c, ho, wo), (s0, s1 * dh, s2 * dw, s3, s1 * sh, s2 * sw)
         else:
             view = (chunk, h + 2 * ph, wo, kw, c), (s0, s1, s2 * sw, s2 * dw, s3)
         self.windows = as_strided(self.padded, *view, writeable=False)
         self.columns = np.empty(view[0], x.dtype)
 
     def __iter__(self) -> Iterator[tuple[slice, list[np.ndarray]]]:
-        """依次给出（这一段图的切片，核的每一行对应的展开矩阵）。"""
+        """依次给出（这一段图的切片，核的每一行对应的展开矩阵 (图, Ho·Wo, …)）。"""
         (kh, kw), (sh, _), _, (dh, _) = self.shape
         ho, wo = self.size
         c = self.x.shape[3]
@@ -154,11 +156,12 @@ class Unfolder:
             part = slice(start, min(start + CHUNK, len(self.x)))
             m = part.stop - start
             self.inside[:m] = self.x[part]
-            self.columns[:m] = self.windows[:m]
+            columns = self.columns[:m]
+            columns[...] = self.windows[:m]
             if self.whole:
-                yield part, [self.columns[:m].reshape(m, ho * wo, kh * kw * c)]
+                yield part, [columns.reshape(m, kh * kw * c, ho * wo).transpose(0, 2, 1)]
                 continue
-            lines = self.columns[:m].reshape(m, -1, wo, kw * c)
+            lines = columns.reshape(m, -1, wo, kw * c)
             rows = [lines[:, r * dh : r * dh + sh * (ho - 1) + 1 : sh] for r in range(kh)]
             # 步长为 1 时这些行在内存里连着，合并成一个高矩阵不必复制。
             yield part, [r.reshape(m, ho * wo, kw * c) for r in rows]
@@ -182,13 +185,22 @@ def _correlate(
     """y[...] = x 与 weight 的互相关（+ bias）；x、y 通道在最后。"""
     whole = _whole_is_better(shape, x.shape[3])
     kernel = _kernel_rows(weight, whole)
+    pixels, n_out = y.shape[1] * y.shape[2], y.shape[3]
+    total, term = np.empty((2, min(CHUNK, len(x)), pixels, n_out), x.dtype)
+    # 偏置先铺成整幅图：逐像素去加只有几个数的偏置，NumPy 的循环开销比加法还大。
+    bias = None if bias is None else np.tile(bias, (pixels, 1))
     for part, rows in Unfolder(x, shape, whole):
-        total = rows[0] @ kernel[0]
+        m = len(rows[0])
+        out, extra = total[:m], term[:m]
+        if y.flags.c_contiguous:
+            out = y[part].reshape(m, pixels, n_out)
+        np.matmul(rows[0], kernel[0], out=out)
         for r, k in zip(rows[1:], kernel[1:], strict=True):
-            total += r @ k
+            out += np.matmul(r, k, out=extra)
         if bias is not None:
-            total += bias
-        y[part] = total.reshape(y[part].shape)
+            out += bias
+        if not y.flags.c_contiguous:
+            y[part] = out.reshape(y[part].shape)
 
 
 def _weight_gradient(x: np.ndarray, dy: np.ndarray, shape: Geometry) -> np.ndarray:
@@ -203,7 +215,9 @@ def _weight_gradient(x: np.ndarray, dy: np.ndarray, shape: Geometry) -> np.ndarr
     return total.reshape(kh, kw, n_in, n_out).transpose(3, 2, 0, 1)
 
 
-def _input_gradient(dy: np.ndarray, weight: np.ndarray, shape: Geometry, dx: np.ndarray) -> None:
+def _input_gradient(
+    dy: np.ndarray, weight: np.ndarray, shape: Geometry, dx: np.ndarray
+) -> None:
     """dx[...] = dy 传回输入。"""
     (kh, kw), (sh, sw), (ph, pw), (dh, dw) = shape
     if (sh, sw) == (1, 1) and ph <= dh * (kh - 1) and pw <= dw * (kw - 1):

@@ -8,7 +8,7 @@
 import numpy as np
 
 from dlbook.backprop._check import InputError, check_floating, check_upstream
-from dlbook.backprop.convolution import Geometry
+from dlbook.backprop.convolution import CHUNK, Geometry
 
 
 def _slices(shape: Geometry, size: tuple[int, int]) -> list[tuple[slice, slice]]:
@@ -38,7 +38,9 @@ def _padded(x: np.ndarray, shape: Geometry, size: tuple[int, int], value: float)
     return out
 
 
-def output_size(size: tuple[int, int], shape: Geometry, ceil_mode: bool = False) -> tuple[int, int]:
+def output_size(
+    size: tuple[int, int], shape: Geometry, ceil_mode: bool = False
+) -> tuple[int, int]:
     """池化输出的（高，宽）；ceil_mode 时向上取整，但最后一个窗口须从输入之内开始。
 
     书中：sec-bp-pool
@@ -91,17 +93,20 @@ def max_pool2d_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     check_upstream(dy, (y.shape[0], y.shape[3], *y.shape[1:3]), y.dtype)
     dy = dy.transpose(0, 2, 3, 1)
     dx = np.zeros(x.shape, x.dtype)
+    slices = _slices(shape, y.shape[1:3])
     overlapping = any(s < d * (k - 1) + 1 for k, s, _, d in zip(*shape, strict=True))
-    unclaimed = np.ones(y.shape, np.bool_)
-    for s in _slices(shape, y.shape[1:3]):
-        # 乘布尔比 np.where 快得多：后者遇上杂乱的真假，分支预测全错。
-        winner = x[:, *s] == y
-        winner &= unclaimed
-        unclaimed ^= winner
-        if overlapping:
-            dx[:, *s] += dy * winner
-        else:
-            np.multiply(dy, winner, out=dx[:, *s])
+    for start in range(0, len(x), CHUNK):  # 一段一段地做，几趟比较都在缓存里
+        part = slice(start, start + CHUNK)
+        unclaimed = np.ones(y[part].shape, np.bool_)
+        for s in slices:
+            # 乘布尔比 np.where 快得多：后者遇上杂乱的真假，分支预测全错。
+            winner = x[part, *s] == y[part]
+            winner &= unclaimed
+            unclaimed ^= winner
+            if overlapping:
+                dx[part, *s] += dy[part] * winner
+            else:
+                np.multiply(dy[part], winner, out=dx[part, *s])
     return _cropped(dx, input_shape, shape)
 
 

@@ -19,7 +19,7 @@ def dropout(
 
 
 def dropout_backward(dy: np.ndarray, cache: tuple[np.ndarray, float]) -> np.ndarray:
-    """dx = dy 经过同一个遮罩、同一个放大。
+    """dx = dy 经过同一个掩码、同一个放大。
 
     书中：sec-bp-dropout
     """

@@ -530,7 +530,7 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """softmax(q kᵀ · scale + 遮罩) v：query (…, L, d)、key (…, S, d)、value (…, S, dv)。
+    """softmax(q kᵀ · scale + 掩码) v：query (…, L, d)、key (…, S, d)、value (…, S, dv)。
 
     attn_mask 是布尔（真处可以看）或浮点（加到分数上），不求导；is_causal 时各行只看自己与之前。
     dropout_p 总会生效，评估时要自己给 0（与 PyTorch 相同）。

@@ -75,7 +75,7 @@ class Player:
         items = "".join(f"<li>{escape(text)}</li>" for text in self._steps)
         return (
             f'<div class="player" data-steps="{len(self._steps)}">'
-            f"{self._svg()}<ol>{items}</ol></div>"
+            f'<div class="player-scroll">{self._svg()}</div><ol>{items}</ol></div>'
         )
 
     def _svg(self) -> str:
@@ -96,7 +96,8 @@ class Player:
         )
         boxes = "".join(self._box(node, *centre[node], first[node]) for node in self._order)
         return (
-            f'<svg viewBox="0 0 {width:g} {height:g}" style="max-width:{width:g}px" role="img">'
+            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" '
+            f'style="max-width:{width:g}px;min-width:{0.75 * width:g}px">'
             f"<title>计算图的步进演示，文字版在图后</title>{edges}{boxes}</svg>"
         )
 
