@@ -250,7 +250,8 @@ def main() -> None:
         print("负载   峰值增量 MiB：dlbook   torch   比值")
         for w in args.workloads:
             a, b = peak_memory("dlbook", w), peak_memory("torch", w)
-            print(f"{w}  {a:18.1f} {b:9.1f}   {a / b:.2f}")
+            ratio = f"{a / b:.2f}" if b >= 1 else "—"  # 不到 1 MiB 的，量不准
+            print(f"{w}  {a:18.1f} {b:9.1f}   {ratio}")
         return
     print("负载                                 dlbook     torch   比值（各轮）      目标    误差")
     for w in args.workloads:

@@ -41,7 +41,7 @@ def test_the_checks_above_can_fail(reader):
     """种下四种毛病，上面的检查都要看见。"""
     from axe_playwright_python.sync_playwright import Axe
 
-    page = reader.open("04_cnn.html")
+    page = reader.open("05_loss.html")
     page.set_viewport_size(PHONE)
     page.evaluate(
         """() => {

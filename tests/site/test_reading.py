@@ -1,7 +1,7 @@
 """读者的动作：换颜色、用键盘、打印、展开解答。"""
 
 CHAPTER = "02_linear_regression.html"
-SHORT = "04_cnn.html"
+SHORT = "05_loss.html"
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 NAVIGATION = (
     ".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article", ".prev-next-footer",

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 CHAPTER_2, CHAPTER_3 = "02_linear_regression.html", "03_mnist.html"
+CHAPTER_12 = "12_backpropagation.html"
 
 
 STATUS = ".search-page .search-status"
@@ -45,7 +46,7 @@ def index(html):
         ("均方误差", CHAPTER_2),
         ("W = 2.118", CHAPTER_2),
         ("softmax", CHAPTER_3),
-        ("ReLU", CHAPTER_3),
+        ("ReLU", CHAPTER_12),  # 12.4 节的标题以它开头
         ("独热", CHAPTER_3),
     ],
 )
