@@ -98,9 +98,7 @@ def conv2d_backward(
     return dx.transpose(0, 3, 1, 2) if need[0] else None, dweight, dbias
 
 
-def _check(
-    input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int
-) -> None:
+def _check(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int) -> None:
     check_floating("input", input, "(N, C, H, W)", 4)
     check_floating("weight", weight, "(O, C/groups, kh, kw)", 4)
     if bias is not None:
@@ -215,9 +213,7 @@ def _weight_gradient(x: np.ndarray, dy: np.ndarray, shape: Geometry) -> np.ndarr
     return total.reshape(kh, kw, n_in, n_out).transpose(3, 2, 0, 1)
 
 
-def _input_gradient(
-    dy: np.ndarray, weight: np.ndarray, shape: Geometry, dx: np.ndarray
-) -> None:
+def _input_gradient(dy: np.ndarray, weight: np.ndarray, shape: Geometry, dx: np.ndarray) -> None:
     """dx[...] = dy 传回输入。"""
     (kh, kw), (sh, sw), (ph, pw), (dh, dw) = shape
     if (sh, sw) == (1, 1) and ph <= dh * (kh - 1) and pw <= dw * (kw - 1):

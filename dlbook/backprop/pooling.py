@@ -38,9 +38,7 @@ def _padded(x: np.ndarray, shape: Geometry, size: tuple[int, int], value: float)
     return out
 
 
-def output_size(
-    size: tuple[int, int], shape: Geometry, ceil_mode: bool = False
-) -> tuple[int, int]:
+def output_size(size: tuple[int, int], shape: Geometry, ceil_mode: bool = False) -> tuple[int, int]:
     """池化输出的（高，宽）；ceil_mode 时向上取整，但最后一个窗口须从输入之内开始。
 
     书中：sec-bp-pool

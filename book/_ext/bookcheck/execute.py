@@ -194,7 +194,7 @@ def _collect(chapter: Chapter, notebook: object, owners: list, key: str, failure
     cells = len(chapter.cells)
     run = Run([[] for _ in range(cells)], [0.0] * cells, {}, {}, key, failure=failure)
     for cell, owner in zip(notebook.cells, owners, strict=True):
-        outputs = [_plain(output) for output in cell.outputs]
+        outputs = _merge_streams([_plain(output) for output in cell.outputs])
         if isinstance(owner, int):
             run.outputs[owner] = outputs
             run.seconds[owner] = _duration(cell)
@@ -217,6 +217,18 @@ def _plain(output: dict) -> dict:
     if plain.get("data", {}).get(FIGURE_MIME):
         plain["data"].pop("text/plain", None)
     return plain
+
+
+def _merge_streams(outputs: list[dict]) -> list[dict]:
+    """相邻的同名输出流并成一段：内核何时送出一块与时机有关，不应影响结果。"""
+    merged: list[dict] = []
+    for output in outputs:
+        same = merged and output["output_type"] == merged[-1]["output_type"] == "stream"
+        if same and output["name"] == merged[-1]["name"]:
+            merged[-1]["text"] += output["text"]
+        else:
+            merged.append(output)
+    return merged
 
 
 def _duration(cell: object) -> float:

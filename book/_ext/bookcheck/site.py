@@ -19,6 +19,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.locale import translators
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
@@ -170,6 +171,14 @@ def is_unwritten(app: Sphinx, docname: str) -> bool:
     return app.env.metadata.get(docname, {}).get("status") == "unwritten"
 
 
+def refresh_unwritten(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """“尚未写成”的章有变化时，每一页的侧栏都要重写；增量构建不会自己想到这一点。"""
+    now = sorted(name for name in env.found_docs if is_unwritten(app, name))
+    before = getattr(env, "bookcheck_unwritten", now)
+    env.bookcheck_unwritten = now
+    return sorted(env.found_docs) if before != now else []
+
+
 def fade_unwritten(
     app: Sphinx, pagename: str, _template: str, context: dict, _doctree: nodes.document | None
 ) -> None:
@@ -200,6 +209,7 @@ def setup(app: Sphinx) -> dict:
     app.add_post_transform(JoinLines)
     app.add_post_transform(KeepPunctuation)
     app.add_post_transform(DropRepeatedIds)
+    app.connect("env-updated", refresh_unwritten)
     app.connect("html-page-context", fix_roles)
     app.connect("html-page-context", fade_unwritten, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
