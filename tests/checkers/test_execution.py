@@ -123,8 +123,59 @@ def test_jobs_run_side_by_side_up_to_the_limit():
         await asyncio.sleep(0.01)
         running -= 1
 
-    asyncio.run(gather([job] * 8, workers=3))
+    asyncio.run(gather(dict.fromkeys("abcdefgh", job), workers=3))
     assert peak == 3
+
+
+def test_a_job_starts_after_those_it_needs_without_taking_a_place():
+    order = []
+
+    async def job(name):
+        await asyncio.sleep(0.01)
+        order.append(name)
+        return name.upper()
+
+    jobs = {name: lambda name=name: job(name) for name in "abcd"}
+    results = asyncio.run(gather(jobs, {"a": ["c"], "c": ["d"]}, workers=1))
+    assert order == ["b", "d", "c", "a"] and results["a"] == "A"
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [({"a": ["z"]}, "没有这样的章：z"), ({"a": ["b"], "b": ["a"]}, "互相等待")],
+)
+def test_impossible_order_is_refused(after, message):
+    with pytest.raises(ValueError, match=message):
+        asyncio.run(gather({"a": None, "b": None}, after))
+
+
+def _pass_on_an_artifact(book):
+    """第一章写下成果，第二章取用；第二章的文件名排在前面也不要紧。"""
+    use = "import os\nfrom pathlib import Path\npath = Path(os.environ['DLBOOK_ARTIFACTS']) / 'n'\n"
+    make = "path.parent.mkdir(parents=True, exist_ok=True)\npath.write_text(str(2 * 3))\n"
+    first = f"{use}{make}int(path.read_text());"
+    cell = f"```{{code-cell}} python\n{first}\n```\n"
+    book.write("book/03_maker.md", book.HEADER + f"# 第三章\n\n{cell}")
+    book.edit("book/02_two.md", "file_format: mystnb", "file_format: mystnb\nafter: [03_maker]")
+    book.edit("book/02_two.md", "print(triple(2))", f"{use}print(path.read_text())")
+
+
+def test_artifact_passes_from_one_chapter_to_another(book):
+    _pass_on_an_artifact(book)
+    assert book.problems() == ""
+    assert book.check().executed == []
+    book.edit("book/03_maker.md", "2 * 3", "2 * 4")
+    report = book.check()
+    assert set(report.executed) == {"03_maker", "02_two"}
+    assert "实得：8" in "\n".join(p.render(book.root) for p in report.problems)
+
+
+def test_lost_artifact_is_made_again(book):
+    _pass_on_an_artifact(book)
+    assert book.problems() == ""
+    book.path("_build/artifacts/n").unlink()
+    assert "03_maker" in book.check(only="02").executed
+    assert book.problems() == ""
 
 
 def test_interrupted_save_leaves_the_old_result(tmp_path, monkeypatch):

@@ -148,7 +148,7 @@ def check_book(
     Args:
         root: 仓库根目录，其下有 ``tests/equations``、``tests/exercises``，结果存进 ``_build``。
         source: 章节所在目录，默认 ``root/book``。
-        only: 只看文件名以它开头的章。
+        only: 只看文件名以它开头的章（以及它们要先执行的章）。
         workers: 并行数，默认 CPU 核数。
     """
     root = root.resolve()
@@ -156,25 +156,26 @@ def check_book(
     paths = sorted(
         p for p in source.glob("**/*.md") if not p.relative_to(source).parts[0].startswith("_")
     )
-    chapters = {p.stem: read_chapter(p) for p in paths if p.name.startswith(only)}
+    chapters = _select({p.stem: p for p in paths}, only)
     report = Report(root, chapters)
     store = Store(root)
     active = [c for c in chapters.values() if c.cells]
     files = [
         p for folder in ("equations", "exercises")
         for p in sorted((root / "tests" / folder).glob("test_*.py"))
-        if not only or p.stem.removeprefix("test_ch").startswith(only)
+        if not only or p.stem.removeprefix("test_ch")[:2] == only[:2]
     ]  # fmt: skip
-    # 先跑上次最慢的章：并行时总时间最短。
-    active.sort(key=lambda c: -_last_seconds(store, c.name))
-    jobs = [lambda c=c: run_chapter(c, store) for c in active]
-    jobs += [lambda p=p: _run_checks(p, store) for p in files]
-    results = asyncio.run(gather(jobs, workers))
-    for chapter, (run, _) in zip(active, results, strict=False):
-        report.runs[chapter.name] = run
+    # 先跑别的章在等的，再跑上次最慢的：并行时总时间最短。
+    awaited = {name for c in active for name in c.after}
+    active.sort(key=lambda c: (c.name not in awaited, -_last_seconds(store, c.name)))
+    jobs = {c.name: lambda c=c: run_chapter(c, store) for c in active}
+    jobs |= {str(p): lambda p=p: _run_checks(p, store) for p in files}
+    results = asyncio.run(gather(jobs, {c.name: c.after for c in active}, workers))
+    for chapter in active:
+        run = report.runs[chapter.name] = results[chapter.name]
         if run.fresh:
             report.executed.append(chapter.name)
-    records = [r for (rs, _) in results[len(active) :] for r in rs]
+    records = [record for path in files for record in results[str(path)]]
     for name in sorted(chapters):
         _check_chapter(report, chapters[name], records)
     _check_unbound(report, records, bool(only))
@@ -183,6 +184,18 @@ def check_book(
     if not only:
         report.save()
     return report
+
+
+def _select(paths: dict[str, Path], only: str) -> dict[str, Chapter]:
+    """文件名以 ``only`` 开头的章，连同它们要先执行的章。"""
+    chapters = {name: read_chapter(p) for name, p in paths.items() if p.name.startswith(only)}
+    waiting = [name for chapter in chapters.values() for name in chapter.after]
+    while waiting:
+        name = waiting.pop()
+        if name in paths and name not in chapters:
+            chapters[name] = read_chapter(paths[name])
+            waiting += chapters[name].after
+    return chapters
 
 
 def _last_seconds(store: Store, name: str) -> float:

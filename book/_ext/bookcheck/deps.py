@@ -18,6 +18,8 @@ from pathlib import Path
 
 # 这些目录里的文件另有办法跟踪，或不影响结果。
 _SKIP = {".venv", "_build", "__pycache__", ".git", "_ext"}
+# 章与章之间传递的训练成果（见 dlbook.artifacts）所在的文件夹。
+ARTIFACTS = ("_build", "artifacts")
 _opened: set[str] = set()
 
 
@@ -49,7 +51,10 @@ def _relative(path: str, root: Path) -> str | None:
         relative = Path(path).resolve().relative_to(root)
     except (ValueError, OSError):
         return None
-    if _SKIP & set(relative.parts) or not (root / relative).is_file():
+    if not (root / relative).is_file():
+        return None
+    # 训练成果虽在 _build 里，却是别的章的输入，要记账。
+    if relative.parts[:2] != ARTIFACTS and _SKIP & set(relative.parts):
         return None
     return relative.as_posix()
 

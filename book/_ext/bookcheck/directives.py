@@ -352,7 +352,9 @@ class ChecksTable(SphinxDirective):
             label = nodes.reference(
                 "", "", label, internal=True, refuri=f"{name}.html#{_id(claim)}"
             )
-        how: list[nodes.Node] = [nodes.Text(claim.detail or meaning)]
+        # 不定的说法把当时的值写在这里，与正文里的值一样标明，比较两次构建时略过。
+        classes = ["volatile"] if claim.comparator == "volatile" else []
+        how: list[nodes.Node] = [nodes.inline("", claim.detail or meaning, classes=classes)]
         if claim.code:
             block = nodes.literal_block(claim.code, claim.code, language="python")
             how.append(collapsed("核对函数", block))

@@ -12,9 +12,10 @@ import json
 import os
 import sys
 import tempfile
-import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import nbformat
@@ -73,6 +74,7 @@ def kernel_environment(root: Path, scratch: str) -> dict[str, str]:
             "PYTHONDONTWRITEBYTECODE": "1",
             "IPYTHONDIR": scratch,
             "MPLCONFIGDIR": str(root / "_build" / "matplotlib"),
+            "DLBOOK_ARTIFACTS": str(root.joinpath(*deps.ARTIFACTS)),
             "SOURCE_DATE_EPOCH": "0",
             "TZ": "UTC",
             "LC_ALL": "C.UTF-8",
@@ -239,14 +241,37 @@ def _duration(cell: object) -> float:
     return (datetime.fromisoformat(stop) - datetime.fromisoformat(start)).total_seconds()
 
 
-async def gather(jobs: list, workers: int | None = None) -> list:
-    """并行跑一组协程函数，同时最多 ``workers`` 个（默认 CPU 核数）。"""
+async def gather(
+    jobs: dict[str, Callable[[], Awaitable]],
+    after: dict[str, list[str]] | None = None,
+    workers: int | None = None,
+) -> dict[str, object]:
+    """并行跑一组协程函数，同时最多 ``workers`` 个（默认 CPU 核数）。
+
+    ``after[name]`` 列出 ``name`` 开始之前要先跑完的；名字不存在或互相等待抛出 ``ValueError``。
+    """
+    after = after or {}
+    _check_order(jobs, after)
     gate = asyncio.Semaphore(workers or os.cpu_count() or 1)
+    finished = {name: asyncio.Event() for name in jobs}
 
-    async def guarded(job: object) -> object:
+    async def guarded(name: str) -> object:
+        for other in after.get(name, []):
+            await finished[other].wait()
         async with gate:
-            start = time.perf_counter()
-            result = await job()
-            return result, time.perf_counter() - start
+            result = await jobs[name]()
+        finished[name].set()
+        return result
 
-    return await asyncio.gather(*(guarded(job) for job in jobs))
+    results = await asyncio.gather(*(guarded(name) for name in jobs))
+    return dict(zip(jobs, results, strict=True))
+
+
+def _check_order(jobs: dict[str, object], after: dict[str, list[str]]) -> None:
+    for name, others in after.items():
+        if unknown := [other for other in others if other not in jobs]:
+            raise ValueError(f"{name} 的 after 里没有这样的章：{'、'.join(unknown)}")
+    try:
+        list(TopologicalSorter(after).static_order())
+    except CycleError as error:
+        raise ValueError(f"after 互相等待：{' → '.join(error.args[1])}") from None

@@ -110,7 +110,7 @@ class Equation:
 
 @dataclass
 class Chapter:
-    """一章（一个 ``.md`` 文件）。"""
+    """一章（一个 ``.md`` 文件）。``after``：执行前要先执行完的章，它的训练成果这一章要用。"""
 
     path: Path
     text: str
@@ -118,6 +118,7 @@ class Chapter:
     equations: list[Equation]
     evals: list[EvalRole]
     orphans: list[int]
+    after: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -145,7 +146,8 @@ def read_chapter(path: Path) -> Chapter:
     lines = text.splitlines()
     notebook = read_notebook(text)
     starts = notebook.metadata["source_map"]
-    chapter = Chapter(path, text, [], _equations(text), [], [])
+    after = notebook.metadata.get("after", [])
+    chapter = Chapter(path, text, [], _equations(text), [], [], after)
     claimed = set()
     for cell, start in zip(notebook.cells, starts, strict=True):
         if cell.cell_type == "code":
