@@ -16,8 +16,7 @@ REPO = Path(__file__).parents[2]
 def stable(path: Path) -> str:
     """去掉声明为不定的部分：用时、以及 volatile 代码格的输出。"""
     soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-    # 图由指纹核对数据；SVG 里的字形坐标末位可能不同，不在这里比。
-    for node in soup.select(".volatile, .tag_volatile .cell_output, svg.figure-svg"):
+    for node in soup.select(".volatile, .tag_volatile .cell_output"):
         node.decompose()
     # 样式与脚本地址后的校验码是给浏览器缓存用的，增量构建时 Sphinx 有时省略。
     return re.sub(r"\?v=[0-9a-f]{8}", "", str(soup))

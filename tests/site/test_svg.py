@@ -57,6 +57,14 @@ def test_same_figure_gives_the_same_text(figure):
     assert inline_svg(draw("甲"), "一条线 <&>", COLORS) == figure
 
 
+def test_names_with_memory_addresses_do_not_matter(figure):
+    """matplotlib 的裁剪路径以内存地址命名；换一个名字，结果须逐字相同。"""
+    source = draw("甲")
+    name = re.search(r'<clipPath id="([^"]+)"', source)[1]
+    renamed = source.replace(name, "p0123456789")
+    assert inline_svg(renamed, "一条线 <&>", COLORS) == figure
+
+
 def test_nothing_leaks_into_the_page(figure):
     assert "<style" not in figure and "<metadata" not in figure and "<?xml" not in figure
     root = figure[: figure.index(">")]

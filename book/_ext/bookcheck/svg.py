@@ -54,16 +54,13 @@ def style_colors(path: Path) -> dict[str, str]:
 
 def inline_svg(source: str, alt: str, colors: dict[str, str]) -> str:
     """一个 SVG 文件的内容 → 可以直接放进 HTML 的 ``<svg>``。"""
-    prefix = "f" + hashlib.sha256(source.encode()).hexdigest()[:8] + "-"
     start = _ROOT.search(source)
     if start is None or (viewbox := _VIEWBOX.search(start[0])) is None:
         raise ValueError("不是带 viewBox 的 SVG")
     body = source[start.end() : source.rindex("</svg>")]
-    body = _JUNK.sub("", body)
-    used = set(_REFERENCE.findall(body))
-    body = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", body)
-    body = body.replace("xlink:href", "href")
-    body = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", body)
+    body = _number_ids(_JUNK.sub("", body).replace("xlink:href", "href"))
+    prefix = "f" + hashlib.sha256((alt + body).encode()).hexdigest()[:8] + "-"
+    body = re.sub(r'(href="#|url\(#| id=")', rf"\g<1>{prefix}", body)
     body = re.sub(r"#[0-9a-fA-F]{6}\b", lambda m: colors.get(m[0].lower(), m[0]), body)
     body = re.sub(r">\s+<", "><", body).strip()
     width = _SIZE.search(start[0])
@@ -76,6 +73,18 @@ def inline_svg(source: str, alt: str, colors: dict[str, str]) -> str:
         f'<svg class="figure-svg" role="img" aria-labelledby="{title}" viewBox="{viewbox[1]}"'
         f' style="{limit}"><title id="{title}">{escape(alt)}</title>{body}</svg>'
     )
+
+
+def _number_ids(body: str) -> str:
+    """用到的 id 按出现的次序编号，没有用到的去掉。
+
+    matplotlib 给裁剪路径起的名字里有内存地址，同一幅图每次都不同；编了号，网页才逐字相同。
+    """
+    number = {name: str(n) for n, name in enumerate(dict.fromkeys(_REFERENCE.findall(body)))}
+    body = re.sub(
+        r' id="([^"]*)"', lambda m: f' id="{number[m[1]]}"' if m[1] in number else "", body
+    )
+    return re.sub(r'(href="#|url\(#)([^")]+)', lambda m: m[1] + number[m[2]], body)
 
 
 class InlineFigures(SphinxPostTransform):
