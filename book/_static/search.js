@@ -80,10 +80,10 @@
   // ---------------------------------------------------------------- 查询
 
   // 一个词在一节里的得分；没有出现为 0。
-  // 次序：标题相同 > 标题包含 > 加粗（定义） > 出现次数，正文重于公式与代码。
+  // 次序：章名相同 > 节名相同 > 标题包含 > 加粗（定义） > 出现次数，正文重于公式与代码。
   function score(entry, term) {
     let total = 0;
-    if (entry.title === term || entry.n === term) total += 1000;
+    if (entry.title === term || entry.n === term) total += entry.u.includes("#") ? 1000 : 1500;
     else if (entry.title.includes(term)) {
       total += 300 + (150 * term.length) / entry.title.length;
       if (entry.title.startsWith(term)) total += 100;
