@@ -3,14 +3,20 @@
 网页上有“上一步、下一步、播放”三个按钮与一根滑杆，也可以用左右方向键；没有脚本时（打印、笔记本里）
 显示走完之后的图和全部步骤的文字。颜色用网页的 CSS 变量，深色模式下自动反白。
 
-书中：sec-topological-order
+:class:`PathPlayer` 用同样的按钮与滑杆放出几种优化方法在等高线上走过的路。
+
+书中：sec-topological-order、sec-learn-race
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
+
+import numpy as np
+from contourpy import contour_generator
 
 from dlbook.autograd.scalar import Value, topological_order
 from dlbook.plot.graph import layout
+from dlbook.plot.style import COLORS
 
 _BOX_WIDTH, _BOX_HEIGHT, _COLUMN, _ROW, _MARGIN = 104, 66, 140, 88, 14
 
@@ -132,3 +138,89 @@ def _text(x: float, y: float, text: str, kind: str, step: int, until: str = "") 
         f'<text class="player-{kind}" data-from="{step}"{until} x="{x:g}" y="{y:g}">'
         f"{escape(text)}</text>"
     )
+
+
+class PathPlayer:
+    """几条下降的轨迹在等高线上同时前进；在代码格末尾写出它就会显示。
+
+    f 把形状 (…) 的 x、y 变成同形的高度；paths 把名字对到 (步数 + 1, 2) 的轨迹，各条一样长；
+    limits 是 (左, 右, 下, 上)。文字版是每一步各条轨迹的高度，所以 ``{expect}`` 逐步核对。
+    轨迹长短不一、多于四条时抛出 ValueError。
+
+    书中：sec-learn-race
+    """
+
+    _WIDTH, _HEIGHT = 560, 300
+    _COLORS = ("blue", "orange", "green", "red")
+
+    def __init__(
+        self,
+        f: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        paths: Mapping[str, np.ndarray],
+        limits: tuple[float, float, float, float],
+    ) -> None:
+        lengths = {len(path) for path in paths.values()}
+        if len(lengths) != 1 or len(paths) > len(self._COLORS):
+            raise ValueError(f"轨迹应一样长、不超过四条，收到 {len(paths)} 条，长度 {lengths}")
+        self._f, self._paths, self._limits = f, dict(paths), limits
+        heights = {name: f(*np.asarray(path).T) for name, path in paths.items()}
+        self._steps = [
+            "，".join(f"{name} {values[k]:.3g}" for name, values in heights.items())
+            for k in range(lengths.pop())
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"第 {k} 步的高度：{text}" for k, text in enumerate(self._steps))
+
+    def _repr_html_(self) -> str:
+        items = "".join(
+            f"<li>第 {k} 步的高度：{escape(text)}</li>" for k, text in enumerate(self._steps)
+        )
+        legend = "".join(
+            f'<span style="color:{COLORS[color]}">● </span><span>{escape(name)}　</span>'
+            for name, color in zip(self._paths, self._COLORS, strict=False)
+        )
+        return (
+            f'<div class="player" data-steps="{len(self._steps)}"><div>{legend}</div>'
+            f'<div class="player-scroll">{self._svg()}</div><ol>{items}</ol></div>'
+        )
+
+    def _place(self, points: np.ndarray) -> np.ndarray:
+        """数据坐标 → 图上的坐标，纵轴朝下。"""
+        left, right, low, high = self._limits
+        x = (points[:, 0] - left) / (right - left) * self._WIDTH
+        y = (high - points[:, 1]) / (high - low) * self._HEIGHT
+        return np.stack([x, y], axis=1).clip(-1e4, 1e4)
+
+    def _line(self, points: np.ndarray) -> str:
+        return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in self._place(points))
+
+    def _svg(self) -> str:
+        left, right, low, high = self._limits
+        x, y = np.meshgrid(np.linspace(left, right, 81), np.linspace(low, high, 61))
+        height = self._f(x, y)
+        contours = contour_generator(x, y, height)
+        levels = np.linspace(0, 1, 12)[1:] ** 2 * (height.max() - height.min()) + height.min()
+        parts = [
+            f'<path class="player-contour" d="{self._line(line)}"/>'
+            for level in levels
+            for line in contours.lines(level)
+        ]
+        for path, name in zip(self._paths.values(), self._COLORS, strict=False):
+            color = COLORS[name]
+            for k in range(1, len(path)):
+                parts.append(
+                    f'<path data-from="{k}" d="{self._line(path[k - 1 : k + 1])}" fill="none" '
+                    f'stroke="{color}" stroke-width="2"/>'
+                )
+            for k, (px, py) in enumerate(self._place(np.asarray(path))):
+                until = f' data-to="{k + 1}"' if k + 1 < len(path) else ""
+                parts.append(
+                    f'<circle data-from="{k}"{until} cx="{px:.1f}" cy="{py:.1f}" r="5" '
+                    f'fill="{color}"/>'
+                )
+        return (
+            f'<svg viewBox="0 0 {self._WIDTH} {self._HEIGHT}" role="img" '
+            f'style="max-width:{self._WIDTH}px;min-width:300px">'
+            f"<title>等高线上的几条下降轨迹，文字版在图后</title>{''.join(parts)}</svg>"
+        )
