@@ -10,7 +10,11 @@ __getattr__, __dir__, __all__ = lazy_names(
     {
         "DataError": "files",
         "MNIST": "digits",
+        "Poem": "poems",
+        "TangShi": "poems",
         "mnist": "digits",
+        "sonnets": "poems",
+        "tangshi": "poems",
         "toy_line": "toy",
         "toy_moons": "toy",
     },

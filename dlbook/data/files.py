@@ -6,6 +6,7 @@
 import errno
 import gzip
 import hashlib
+import lzma
 import os
 import zlib
 from pathlib import Path
@@ -34,6 +35,11 @@ class DataError(ValueError):
 
 
 _FETCH_AGAIN = "换一份完好的文件：从原处重新复制，或重新安装 dlbook"
+# 后缀 → 解压函数、格式名、开头的魔数。
+_COMPRESSED = {
+    ".gz": (gzip.decompress, "gzip", b"\x1f\x8b"),
+    ".xz": (lzma.decompress, "xz", b"\xfd7zXZ\0"),
+}
 
 
 def find_file(folder: Path, name: str) -> Path:
@@ -64,7 +70,7 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def read_file(path: Path) -> bytes:
-    """文件的全部内容，.gz 先解压。读不了、空的、压缩流不完整或有损坏时抛出 DataError。
+    """文件的全部内容，.gz、.xz 先解压。读不了、空的、压缩流不完整或有损坏时抛出 DataError。
 
     书中：sec-mnist-data
     """
@@ -82,24 +88,28 @@ def read_file(path: Path) -> bytes:
         raise DataError(
             path, "数据文件是空的", expected="有内容的文件", found="0 字节", advice=_FETCH_AGAIN
         )
-    return _decompress(path, content) if path.suffix == ".gz" else content
+    return _decompress(path, content) if path.suffix in _COMPRESSED else content
 
 
 def _decompress(path: Path, content: bytes) -> bytes:
+    decompress, name, magic = _COMPRESSED[path.suffix]
     try:
-        return gzip.decompress(content)
-    except EOFError as error:
-        found, cause = f"只有 {len(content)} 字节，后面被截断了", error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        is_gzip = content[:2] == b"\x1f\x8b"
-        found = f"压缩流损坏（{error}）" if is_gzip else f"开头是 {content[:4].hex(' ')}"
+        return decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         cause = error
+    # gzip 用 EOFError 报告截断，lzma 没有专门的异常，只在信息里写 end-of-stream。
+    if isinstance(cause, EOFError) or "end-of-stream" in str(cause):
+        found = f"只有 {len(content)} 字节，后面被截断了"
+    elif content.startswith(magic):
+        found = f"压缩流损坏（{cause}）"
+    else:
+        found = f"开头是 {content[:4].hex(' ')}"
     raise DataError(
         path,
         "数据文件解压失败",
-        expected="完整的 gzip 文件，开头是 1f 8b",
+        expected=f"完整的 {name} 文件，开头是 {magic.hex(' ')}",
         found=found,
-        advice=f"{_FETCH_AGAIN}；已经解压的文件，名字不带 .gz",
+        advice=f"{_FETCH_AGAIN}；已经解压的文件，名字不带 {path.suffix}",
     ) from cause
 
 

@@ -6,6 +6,7 @@
 import errno
 import gzip
 import hashlib
+import io
 import pickle
 import re
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlbook import _atomic
 from dlbook.data import DataError, digits, mnist, toy_line
 from dlbook.data.idx import parse_idx
 
@@ -398,15 +400,15 @@ def test_cache_entry_is_a_folder(tiny, tmp_path):
 )
 def test_cache_that_cannot_be_written(tiny, tmp_path, monkeypatch, code, found):
     """写到一半失败：报错指出文件夹，既不留临时文件，也不留半个缓存。"""
-    write = Path.write_bytes
 
-    def half(path, content):
-        write(path, content[: len(content) // 2])
-        raise OSError(code, "模拟的系统错误", str(path))
+    class Half(io.FileIO):
+        def write(self, content):
+            super().write(content[: len(content) // 2])
+            raise OSError(code, "模拟的系统错误", self.name)
 
     cache = tmp_path / "缓存"
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", half)
+        patch.setattr(_atomic, "open", Half, raising=False)
         error = error_of(tiny, cache=cache)
     assert error.path == cache and found in error.found
     assert isinstance(error.__cause__, OSError)
@@ -417,7 +419,7 @@ def test_a_valid_cache_is_never_written(tiny, tmp_path, monkeypatch):
     """完好的只读缓存照样能用。"""
     cache = tmp_path / "缓存"
     mnist(tiny, cache=cache)
-    monkeypatch.setattr(Path, "write_bytes", refuse(errno.EROFS))
+    monkeypatch.setattr(_atomic, "open", refuse(errno.EROFS), raising=False)
     mnist(tiny, cache=cache)
 
 
