@@ -5,6 +5,8 @@
 一步 = 前向 + 损失 + 反向 + 更新，float32，单线程。先从同样的参数各走 20 步，损失与参数须一致
 （相对误差 1e-4），然后两边交替计时，取各轮之比的中位数。计的是处理器时间：单线程时它就是
 空闲机器上的用时，机器上有别的程序时也不受排队的影响。比值小于 1 表示 dlbook 更快。
+``--floor`` 另量地板：只做那一步里的矩阵乘法（NumPy 的 BLAS，切段与引擎相同），别的什么也不做，
+除以 torch 的一步；用同一个 BLAS 的引擎，比值低不过它。
 ``--memory`` 另开进程，量训练使内存峰值升高多少（只在 Linux 上）。
 """
 
@@ -159,6 +161,46 @@ def build(name: str, workload: str, state: dict[str, np.ndarray] | None = None) 
     return model, step
 
 
+# 一步里的矩阵乘法：（样本数，输入宽，输出宽，要不要对输入的梯度，几次）。
+PRODUCTS: dict[str, list[tuple[int, int, int, bool, int]]] = {
+    "a": [(100, 784, 10, False, 1), (100, 10, 10, True, 1)],
+    "b": [(59000, 784, 10, False, 1), (59000, 10, 10, True, 1)],
+    "c": [(128, 784, 512, False, 1), (128, 512, 256, True, 1), (128, 256, 10, True, 1)],
+    # 卷积按行展开：每幅图一个小矩阵；第二层的核有 5 行，各乘一次。
+    "d": [(28 * 28, 25, 16, False, 64), (14 * 14, 80, 32, True, 64 * 5), (64, 1568, 10, True, 1)],
+    # 前馈、投影、词表；注意力的 q kᵀ 与 p v 各 16 × 4 个头。
+    "e": [(1024, 128, 384, True, 2), (1024, 128, 128, True, 2), (1024, 128, 512, True, 2),
+          (1024, 512, 128, True, 2), (1024, 128, 1000, True, 1), (64, 32, 64, True, 2 * 64),
+          (64, 64, 32, True, 2 * 64)],
+}  # fmt: skip
+
+
+def bare_products(workload: str) -> Callable[[], float]:
+    """只做一步里的矩阵乘法的函数：前向 x Wᵀ、权重的梯度 Gᵀ x、输入的梯度 G W。"""
+    from dlbook.backprop.products import row_product, transposed_product
+
+    rng = np.random.default_rng(0)
+
+    def matrix(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    layers = [
+        (matrix(m, k), matrix(n, k), matrix(m, n), need, times)
+        for m, k, n, need, times in PRODUCTS[workload]
+    ]
+
+    def step() -> float:
+        for x, w, g, need, times in layers:
+            for _ in range(times):
+                row_product(x, w.T)
+                transposed_product(g, x)
+                if need:
+                    row_product(g, w)
+        return 0.0
+
+    return step
+
+
 def parameters(model: Any) -> dict[str, np.ndarray]:
     """模型的参数，各复制一份。"""
     return {key: p.detach().numpy().copy() for key, p in model.named_parameters()}
@@ -213,12 +255,14 @@ def resident(key: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
 
 
-def measure(workload: str, rounds: int) -> str:
-    """一个负载：核对、交替计时，返回表的一行。"""
+def measure(workload: str, rounds: int, floor: bool = False) -> str:
+    """一个负载：核对、交替计时，返回表的一行；floor 为真时，dlbook 的一步换成只做矩阵乘法。"""
     title, goal, *_, repeats = WORKLOADS[workload]
     loss_error, error = check_equal(workload)
     model, ours = build("dlbook", workload)
     _, theirs = build("torch", workload, parameters(model))
+    if floor:
+        ours = bare_products(workload)
     seconds(ours, 2), seconds(theirs, 2)
     times = []
     for i in range(rounds):
@@ -240,6 +284,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("workloads", nargs="*", default=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--floor", action="store_true")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--grow", nargs=2)
     args = parser.parse_args()
@@ -253,9 +298,10 @@ def main() -> None:
             ratio = f"{a / b:.2f}" if b >= 1 else "—"  # 不到 1 MiB 的，量不准
             print(f"{w}  {a:18.1f} {b:9.1f}   {ratio}")
         return
-    print("负载                                 dlbook     torch   比值（各轮）      目标    误差")
+    ours = "只做乘法" if args.floor else "  dlbook"
+    print(f"负载                               {ours}     torch   比值（各轮）      目标    误差")
     for w in args.workloads:
-        print(measure(w, args.rounds), flush=True)
+        print(measure(w, args.rounds, args.floor), flush=True)
 
 
 if __name__ == "__main__":

@@ -350,20 +350,15 @@ def apply(forward: Callable, backward: Callable, *inputs: Any, **options: Any) -
 
     书中：sec-bp-engine
     """
-    arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
-    y, cache = forward(*arrays, **options)
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    y, cache = forward(*[x.array if isinstance(x, Tensor) else x for x in inputs], **options)
     out = Tensor(y)
-    if not _recording:
+    if not _recording or not any([t._requires_grad for t in tensors]):
         return out
     parents = tuple([_edge(x) for x in inputs])
-    if not any([p is not None for p in parents]):
-        return out
     # 记下此刻的版本，与内存的主人：谁的内存留在 cache 里，反向之前就不许改。
-    versions = [
-        (t._version_cell, t._version_cell[0], id(owner(t.array)))
-        for t in (*inputs, out)
-        if isinstance(t, Tensor)
-    ]
+    versions = [(t._version_cell, t._version_cell[0], id(owner(t.array))) for t in tensors]
+    versions.append((out._version_cell, 0, id(owner(out.array))))
     out._requires_grad = True
     out.grad_fn = Node(forward.__name__, parents, backward, cache, versions)
     return out

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+ARRAY = np.ndarray | np.generic
+
 
 class InputError(ValueError, RuntimeError):
     """形状、取值不合。NumPy 在此抛 ValueError，PyTorch 抛 RuntimeError；照哪边的习惯都接得住。"""
@@ -13,7 +15,7 @@ class DtypeError(TypeError, RuntimeError):
 
 def check_floating(name: str, array: np.ndarray, shape: str = "", ndim: int | None = None) -> None:
     """array 应是浮点数组；给了 ndim 时维数也要对，shape 是写给人看的形状，如 "(m, in)"。"""
-    if not isinstance(array, np.ndarray | np.generic):
+    if not isinstance(array, ARRAY):
         raise DtypeError(f"{name} 应是 NumPy 数组，收到 {type(array).__name__}")
     if array.dtype.kind != "f":
         raise DtypeError(

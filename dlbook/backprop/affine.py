@@ -6,7 +6,7 @@
 import numpy as np
 
 from dlbook.backprop._check import InputError, check_floating, check_same_dtype, check_upstream
-from dlbook.backprop.products import column_sum, row_product
+from dlbook.backprop.products import column_sum, row_product, transposed_product
 
 
 def linear(
@@ -55,6 +55,6 @@ def linear_backward(
     input, weight = cache
     check_upstream(dy, (input.shape[0], weight.shape[0]), input.dtype)
     dinput = row_product(dy, weight) if need_dinput else None
-    dweight = dy.T @ input
+    dweight = transposed_product(dy, input)
     dbias = column_sum(dy)
     return dinput, dweight, dbias

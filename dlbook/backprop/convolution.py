@@ -6,7 +6,7 @@
 
 **按行展开**：只沿宽度展开窗口，得到 (H, Wo, kw·C)；核的第 r 行贡献一次矩阵乘法
 ``展开的第 r 行起 (Ho·Wo, kw·C) @ 权重的第 r 行 (kw·C, O)``，kh 次加起来就是卷积。
-比 im2col（沿高、宽都展开）少复制 kh 倍的数据；一次只做 16 幅图，中间结果留在二级缓存里。
+比 im2col（沿高、宽都展开）少复制 kh 倍的数据；一次只做 8 幅图，中间结果留在二级缓存里。
 
 书中：sec-bp-conv
 """
@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import as_strided
 from dlbook.backprop._check import InputError, check_floating, check_same_dtype, check_upstream
 from dlbook.backprop.products import column_sum
 
-CHUNK = 16
+CHUNK = 8
 
 
 class Geometry(NamedTuple):

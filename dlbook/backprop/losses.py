@@ -15,6 +15,7 @@ from dlbook.backprop._check import (
     check_scalar_upstream,
     check_target,
 )
+from dlbook.backprop.products import row_max, row_sum
 
 
 def mse_loss(input: np.ndarray, target: np.ndarray) -> tuple[np.floating, np.ndarray]:
@@ -65,10 +66,10 @@ def cross_entropy(
     check_target(target, num_classes, m)
     # −log softmax(z)[t] = log Σⱼ exp(zⱼ) − z[t]，先减去每行最大值，指数不再上溢；
     # 不经过概率再取对数，概率小到下溢为 0 时损失也不会变成 inf。
-    z = input - input.max(axis=1, keepdims=True)
+    z = input - row_max(input)
     z_target = z[np.arange(m), target]
     prob = np.exp(z, out=z)
-    total = prob.sum(axis=1, keepdims=True)
+    total = row_sum(prob)
     loss = (np.log(total[:, 0]) - z_target).sum() / m
     prob /= total
     return loss, (prob, target)
@@ -81,10 +82,10 @@ def cross_entropy_backward(dy: float, cache: tuple[np.ndarray, np.ndarray]) -> n
     """
     check_scalar_upstream(dy)
     prob, target = cache
-    m = len(target)
-    dinput = prob.copy()
-    dinput[np.arange(m), target] -= 1
-    dinput *= float(dy) / m
+    scale = float(dy) / len(target)
+    dinput = prob * scale
+    picked = np.arange(len(target)), target
+    dinput[picked] = (prob[picked] - 1) * scale
     return dinput
 
 

@@ -8,7 +8,7 @@
 import numpy as np
 
 from dlbook.backprop._check import InputError, check_floating, check_upstream
-from dlbook.backprop.products import column_sum
+from dlbook.backprop.products import column_sum, row_sum
 
 Grads = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
@@ -28,7 +28,7 @@ def layer_norm(
     """
     rows = _as_rows(input, normalized_shape, weight, bias)
     d = float(rows.shape[1])
-    xhat = rows - rows.sum(axis=1, keepdims=True) / d
+    xhat = rows - row_sum(rows) / d
     variance = np.einsum("ij,ij->i", xhat, xhat)[:, None] / d
     rstd = 1 / np.sqrt(variance + eps)
     xhat *= rstd
@@ -52,7 +52,7 @@ def layer_norm_backward(
     if need[0]:
         d = float(xhat.shape[1])
         g = dy if weight is None else dy * weight.reshape(-1)
-        mean = g.sum(axis=1, keepdims=True) / d
+        mean = row_sum(g) / d
         slope = np.einsum("ij,ij->i", g, xhat)[:, None] / d
         dx = xhat * -slope
         dx += g

@@ -76,9 +76,12 @@ def max_pool2d(
     _check(input, shape, size)
     x = _padded(input.transpose(0, 2, 3, 1), shape, size, -np.inf)
     first, *others = _slices(shape, size)
-    y = x[:, *first].copy()
-    for s in others:
-        np.maximum(y, x[:, *s], out=y)
+    y = np.empty((len(x), *size, x.shape[3]), x.dtype)
+    for start in range(0, len(x), CHUNK):  # 一段一段地做，几趟比较都在缓存里
+        part = slice(start, start + CHUNK)
+        y[part] = x[part, *first]
+        for s in others:
+            np.maximum(y[part], x[part, *s], out=y[part])
     return y.transpose(0, 3, 1, 2), (x, y, input.shape, shape)
 
 
@@ -90,10 +93,14 @@ def max_pool2d_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     x, y, input_shape, shape = cache
     check_upstream(dy, (y.shape[0], y.shape[3], *y.shape[1:3]), y.dtype)
     dy = dy.transpose(0, 2, 3, 1)
-    dx = np.zeros(x.shape, x.dtype)
     slices = _slices(shape, y.shape[1:3])
     overlapping = any(s < d * (k - 1) + 1 for k, s, _, d in zip(*shape, strict=True))
-    for start in range(0, len(x), CHUNK):  # 一段一段地做，几趟比较都在缓存里
+    # 窗口恰好铺满输入时，每个元素都会写到，不必先清零。
+    tiled = shape.kernel == shape.stride and x.shape[1:3] == tuple(
+        n * k for n, k in zip(y.shape[1:3], shape.kernel, strict=True)
+    )
+    dx = np.empty(x.shape, x.dtype) if tiled and not overlapping else np.zeros(x.shape, x.dtype)
+    for start in range(0, len(x), CHUNK):
         part = slice(start, start + CHUNK)
         unclaimed = np.ones(y[part].shape, np.bool_)
         for s in slices:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dlbook._options import refuse
 from dlbook.autograd.tensor import Tensor
+from dlbook.backprop._blocks import in_blocks
 from dlbook.optim.optimizer import Optimizer, check_range, descent
 
 
@@ -70,4 +71,5 @@ class SGD(Optimizer):
             v *= momentum
             v += share * g
             g = g + momentum * v if group["nesterov"] else v
-        param -= lr * g
+        for p_block, g_block in in_blocks(param, g):
+            p_block -= lr * g_block

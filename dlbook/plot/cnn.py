@@ -199,7 +199,7 @@ def feature_maps(image: np.ndarray, layers: Mapping[str, np.ndarray]) -> Figure:
     axes[0, 0].imshow(image, cmap="gray")
     for row, (name, maps) in zip(axes, layers.items(), strict=True):
         for ax, feature in zip(row[1:], maps, strict=False):
-            ax.imshow(feature, cmap="gray", vmin=0)
+            ax.imshow(feature / (feature.max() or 1), cmap="gray", vmin=0, vmax=1)
         row[1].set_title(name, loc="left", fontsize=10)
     return fig
 
@@ -213,14 +213,14 @@ def overlays(images: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Fig
     for (top, bottom), image, values, title in zip(axes.T, images, maps, titles, strict=True):
         top.imshow(image, cmap="gray")
         top.set_title(title, loc="left", fontsize=10)
-        _signed(bottom, values)
+        _signed(bottom, values / np.abs(values).max())
     return fig
 
 
 def attacks(
-    clean: np.ndarray, noise: np.ndarray, attacked: np.ndarray, titles: Sequence[tuple[str, str]]
+    clean: np.ndarray, sign: np.ndarray, attacked: np.ndarray, titles: Sequence[tuple[str, str]]
 ) -> Figure:
-    """三排：原图、加上的扰动、加了扰动的图；titles 是每列（上排、下排）的字。
+    """三排：原图、扰动的方向（−1、0、1）、加了扰动的图；titles 是每列（上排、下排）的字。
 
     书中：fig-cnn-adversarial
     """  # fmt: skip
@@ -228,7 +228,7 @@ def attacks(
     fig, axes = plt.subplots(3, n, figsize=(6.4, 3 * 6.4 / n + 0.6), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for column, a, b, c, (first, last) in zip(axes.T, clean, noise, attacked, titles, strict=True):
+    for column, a, b, c, (first, last) in zip(axes.T, clean, sign, attacked, titles, strict=True):
         column[0].imshow(a, cmap="gray", vmin=0, vmax=1)
         column[0].set_title(first, loc="left", fontsize=10)
         _signed(column[1], b)
