@@ -144,7 +144,7 @@ async def _execute(chapter: Chapter, root: Path, key: str, record: str = "") -> 
         client = NotebookClient(
             notebook,
             km=manager,
-            timeout=CELL_TIMEOUT,
+            timeout=None if record else CELL_TIMEOUT,  # 录制的往往要跑很久
             startup_timeout=120,
             resources={"metadata": {"path": scratch}},
             record_timing=True,
