@@ -23,7 +23,10 @@ class UnknownCharacters(ValueError):
 
 
 def unknown_characters(text: str, ids: dict[str, int]) -> UnknownCharacters:
-    """说明 text 里哪些字符不是 ids 的键的错误，由调用者抛出。"""
+    """说明 text 里哪些字符不是 ids 的键的错误，由调用者抛出。
+
+    书中：sec-lm-characters
+    """
     return UnknownCharacters("".join(c for c in dict.fromkeys(text) if c not in ids), len(ids))
 
 
@@ -74,7 +77,10 @@ class CharTokenizer:
 
 
 def require_ids(ids: Sequence[int], size: int) -> None:
-    """编号都应在 [0, size) 内，否则抛出 ValueError。"""
+    """编号都应在 [0, size) 内，否则抛出 ValueError。
+
+    书中：sec-lm-characters
+    """
     if ids and (min(ids) < 0 or max(ids) >= size):
         wrong = next(i for i in ids if not 0 <= i < size)
         raise ValueError(f"编号应在 0 到 {size - 1} 之间，收到 {wrong}")
