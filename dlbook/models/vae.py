@@ -117,18 +117,17 @@ def draw(model: Any, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndar
 
 
 def complete(
-    model: Any, image: np.ndarray, visible: np.ndarray, *, z: np.ndarray, steps: int = 150
+    model: Any, images: np.ndarray, visible: np.ndarray, *, z: np.ndarray, steps: int = 150
 ) -> np.ndarray:
-    """补全：只看 image (28, 28) 里 visible (28, 28) 为真的像素，返回 (N, 28, 28)。
+    """补全：images (N, 28, 28) 里只看 visible (N, 28, 28) 为真的像素，返回补好的图，同形。
 
-    从 z (N, latent) 的每一行出发各找一个隐变量：画出来的图在看得见处与 image 相符，
-    自己又不太偏离标准正态。看得见的像素原样保留，其余由模型补上。
+    从 z (N, latent) 出发各找一个隐变量：画出来的图在看得见处与 images 相符，自己又不太偏离
+    标准正态。看得见的像素原样保留，其余由模型补上。
 
     书中：sec-intro-generative
     """
     lib = model.engine
-    target = _flat(lib, np.broadcast_to(image, (len(z), SIDE, SIDE)))
-    weight = _flat(lib, np.broadcast_to(visible, (len(z), SIDE, SIDE)))
+    target, weight = _flat(lib, images), _flat(lib, visible)
     hidden = lib.tensor(z.astype(np.float32), requires_grad=True)
     optimizer = lib.optim.Adam([hidden], lr=0.1)
     for _ in range(steps):
@@ -139,7 +138,7 @@ def complete(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return np.where(visible, image, draw(model, hidden.detach().numpy()))
+    return np.where(visible, images, draw(model, hidden.detach().numpy()))
 
 
 def interpolate(start: np.ndarray, stop: np.ndarray, n: int) -> np.ndarray:

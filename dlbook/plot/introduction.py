@@ -62,8 +62,8 @@ def tasks(digit: np.ndarray, probabilities: np.ndarray, wave: np.ndarray) -> Fig
     for x, name in ((0.98, "实际输入"), (2.3, "输入向量"), (3.35, "模型"), (4.4, "输出向量"),
                     (5.6, "预测")):  # fmt: skip
         ax.text(x, 6.3, name, ha="center", va="center", fontsize=10, color=MUTED)
-    pixels = np.round(digit[7, 7:11] * 255).astype(int)
-    samples = np.round(wave[:4] * 32767).astype(int)
+    pixels = np.round(digit[7, 7:10] * 255).astype(int)
+    samples = np.round(wave[1:4] * 32767).astype(int)
     guess = int(probabilities.argmax())
     rows = [
         ("a", "回归", [140, 3], ["320"], "320 万元"),
@@ -111,9 +111,9 @@ def family(
     for style, name in zip(STYLES[1:], others, strict=False):
         ax.plot(grid, curves[name], style, color=COLORS["gray"], lw=1.4, label=name)
     ax.plot(grid, curves[last], color=COLORS["blue"], lw=2.6, label=last)
-    ax.plot([mark[0], mark[0], grid[0]], [80, mark[1], mark[1]], ":", color=INK, lw=1)
+    ax.plot([mark[0], mark[0], grid[0]], [100, mark[1], mark[1]], ":", color=INK, lw=1)
     ax.plot(*mark, "o", ms=9, mfc=PAPER, mec=INK)
-    ax.set(xlabel="年龄（岁）", ylabel="身高（厘米）", xlim=(grid[0], grid[-1]), ylim=(80, 200))
+    ax.set(xlabel="年龄（岁）", ylabel="身高（厘米）", xlim=(grid[0], grid[-1]), ylim=(100, 200))
     ax.legend(loc="lower right", fontsize=9.5)
     return fig
 
@@ -129,7 +129,7 @@ def structured(
 ) -> Figure:
     """带结构的输出的五个例子，一行一个：输入 → 模型 → 输出。书中：fig-intro-structured"""
     fig, ax = _canvas(6.4, 6.2)
-    kinds = ("逐像素二分类", "逐像素回归", "语音转文字", "翻译", "由文字画图")
+    kinds = ("逐像素二分类", "逐像素回归", "声音转文字", "翻译", "由文字画图")
     for k, kind in enumerate(kinds):
         y = 5.55 - 1.23 * k
         if k:
@@ -145,7 +145,7 @@ def structured(
     ax.plot(np.linspace(0.45, 2.2, len(wave)), 3.09 + 0.34 * wave, color=COLORS["blue"], lw=0.7)
     ax.text(4.97, 3.09, "S O S", ha="center", va="center", fontsize=13)
     ax.text(1.33, 1.86, line, ha="center", va="center", fontsize=12)
-    ax.text(4.97, 2.05, "Le soleil s’éteint\nderrière les monts.", ha="center", va="center",
+    ax.text(4.97, 2.05, "Le soleil décline\nderrière les monts.", ha="center", va="center",
             fontsize=9)  # fmt: skip
     ax.text(4.97, 1.6, "Au couchant, le soleil\nfrôle les montagnes.", ha="center", va="center",
             fontsize=9, color=MUTED)  # fmt: skip
@@ -172,9 +172,8 @@ def mosaic(
     for r, row in enumerate(rows):
         for c, image in enumerate(row):
             canvas[r * step + 1 : r * step + 29, c * step + 1 : c * step + 29] = image
-    margin = 2.4 if labels else 0.0
-    size = 6.4 / (width + margin)
-    top = 0.28 if titles else 0.0
+    left, top = 0.95 * bool(labels), 0.3 * bool(titles)  # 留给字的地方，英寸
+    size = (6.4 - left) / width
     fig, ax = plt.subplots(figsize=(6.4, size * height + top))
     ax.imshow(canvas, vmin=0, vmax=1, interpolation="nearest")
     for r, c in real:
@@ -184,7 +183,8 @@ def mosaic(
         ax.text(-5, r * step + 15, label, ha="right", va="center", fontsize=10)
     for c, title in (titles or {}).items():
         ax.text(c * step + 15, -5, title, ha="center", va="bottom", fontsize=10)
-    ax.set_xlim(-step * margin, step * width)
+    ax.set_xlim(-step * left / size, step * width)
+    ax.set_ylim(step * height, -step * top / size)
     ax.axis("off")
     return fig
 

@@ -84,7 +84,7 @@ class Batches:
             return
         order = order.to(self.tensors[0].device)
         for batch, rows in enumerate(order.split(self.batch_size), start):
-            chosen = tuple(tensor.index_select(0, rows) for tensor in self.tensors)
+            chosen = tuple([tensor.index_select(0, rows) for tensor in self.tensors])
             if self.transform is not None:
                 rng = np.random.default_rng([self.seed, epoch, batch, self.rank])
                 chosen = self.transform(*chosen, rng)

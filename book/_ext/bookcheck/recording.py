@@ -29,7 +29,13 @@ class Recording:
 
     def status(self, cell: Cell, root: Path) -> str:
         """``recorded``，或代码已经变了的 ``stale``。"""
-        files = {key: value for key, value in self.deps.items() if key.startswith("file:")}
+        # 只看源文件：包的版本写在来历里；训练成果是别的代码格、别的章产生的，它们自有核对。
+        made = "file:" + "/".join(deps.ARTIFACTS)
+        files = {
+            key: value
+            for key, value in self.deps.items()
+            if key.startswith("file:") and not key.startswith(made)
+        }
         same = self.code == deps.digest(cell.source) and deps.is_fresh(files, root)
         return "recorded" if same else "stale"
 
