@@ -29,12 +29,10 @@ class Recording:
 
     def status(self, cell: Cell, root: Path) -> str:
         """``recorded``，或代码已经变了的 ``stale``。"""
-        # 只看源文件：包的版本写在来历里；训练成果是别的代码格、别的章产生的，它们自有核对。
-        made = "file:" + "/".join(deps.ARTIFACTS)
         files = {
             key: value
             for key, value in self.deps.items()
-            if key.startswith("file:") and not key.startswith(made)
+            if key.startswith("file:") and not key.startswith(_IRRELEVANT)
         }
         same = self.code == deps.digest(cell.source) and deps.is_fresh(files, root)
         return "recorded" if same else "stale"
@@ -43,6 +41,13 @@ class Recording:
         """给读者看的来历。"""
         versions = "，".join(f"{name} {version}" for name, version in self.versions.items())
         return f"录制于 {self.date}；{self.device}；{versions}；用时 {self.seconds:.1f} 秒"
+
+
+# 不影响录下的数的文件：画图、练习，以及别的代码格、别的章产生的训练成果（各有自己的核对）。
+# 包的版本写在来历里，不算过期。
+_IRRELEVANT = tuple(
+    f"file:{folder}/" for folder in ("dlbook/plot", "dlbook/exercises", "/".join(deps.ARTIFACTS))
+)
 
 
 def _path(chapter: Chapter, name: str) -> Path:
