@@ -168,14 +168,15 @@ def mosaic(
     """
     step = 30
     height, width = len(rows), max(map(len, rows))
-    canvas = np.full((step * height, step * width), np.nan)
+    canvas = np.zeros((step * height, step * width, 4))  # 红绿蓝与不透明度，图之间透明
     for r, row in enumerate(rows):
         for c, image in enumerate(row):
-            canvas[r * step + 1 : r * step + 29, c * step + 1 : c * step + 29] = image
+            place = canvas[r * step + 1 : r * step + 29, c * step + 1 : c * step + 29]
+            place[..., :3], place[..., 3] = np.clip(image, 0, 1)[..., None], 1
     left, top = 0.95 * bool(labels), 0.3 * bool(titles)  # 留给字的地方，英寸
     size = (6.4 - left) / width
     fig, ax = plt.subplots(figsize=(6.4, size * height + top))
-    ax.imshow(canvas, vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(canvas, interpolation="nearest")
     for r, c in real:
         ax.add_patch(Rectangle((c * step, r * step), 29, 29, fill=False, lw=2.2,
                                edgecolor=COLORS["orange"]))  # fmt: skip

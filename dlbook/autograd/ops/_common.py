@@ -14,7 +14,9 @@ from dlbook.backprop import elementwise as pairs
 def tensor_only(x: Any, name: str = "input") -> Tensor:
     """x 应是 Tensor，否则抛出 TypeError。"""
     if not isinstance(x, Tensor):
-        raise TypeError(f"{name} 应是 Tensor，收到 {type(x).__name__}；先用 dlbook.tensor(…) 转换")
+        # 别的库也有叫 Tensor 的类（如 torch），连模块名一起说才清楚。
+        found = f"{type(x).__module__}.{type(x).__qualname__}".removeprefix("builtins.")
+        raise TypeError(f"{name} 应是 dlbook.Tensor，收到 {found}；先用 dlbook.tensor(…) 转换")
     return x
 
 
