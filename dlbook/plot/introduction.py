@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
@@ -13,7 +14,7 @@ from dlbook.plot.diagrams import _arrow, _box, _canvas
 from dlbook.plot.style import COLORS, GRID, INK, MUTED, PAPER
 
 STYLES = ("-", "--", "-.", ":")
-_ARROW = np.array([(0, 1), (0, -1), (-1, 0), (1, 0)])  # 四个动作在图上的方向
+_DIRECTIONS = np.array([(0, 1), (0, -1), (-1, 0), (1, 0)])  # 四个动作在图上的方向
 
 
 def fields(digit: np.ndarray, sample: np.ndarray, world: GridWorld) -> Figure:
@@ -248,19 +249,17 @@ def policy_network(world: GridWorld, state: int, probabilities: np.ndarray) -> F
 
 
 def policies(world: GridWorld, tables: Mapping[str, np.ndarray]) -> Figure:
-    """网格上的策略，一幅一个：每格的箭头长短是四个动作的概率。书中：fig-intro-policy"""
+    """网格上的策略，一幅一个：由格心伸出的四条线，长短是四个动作的概率。书中：fig-intro-policy"""
     fig, axes = plt.subplots(1, len(tables), figsize=(6.4, 3.1), squeeze=False)
     for ax, (name, probability) in zip(axes[0], tables.items(), strict=True):
         _grid(ax, world)
-        for state in np.flatnonzero(~world.wall & (world.reward == 0)):
-            center = np.array([state % world.shape[1] + 0.5, world.shape[0] - 0.5])
-            center[1] -= state // world.shape[1]
-            for direction, p in zip(_ARROW, probability[state], strict=True):
-                if p > 0.05:
-                    tip = center + 0.46 * p * direction
-                    style = {"arrowstyle": "-|>", "color": COLORS["blue"], "lw": 1.3,
-                             "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}  # fmt: skip
-                    ax.annotate("", tip, center, arrowprops=style)
+        inside = np.flatnonzero(~world.wall & (world.reward == 0))
+        row, column = np.divmod(inside, world.shape[1])
+        center = np.stack([column + 0.5, world.shape[0] - 0.5 - row], axis=1)
+        tips = center[:, None] + 0.47 * probability[inside, :, None] * _DIRECTIONS
+        rays = np.stack([np.broadcast_to(center[:, None], tips.shape), tips], axis=2)
+        ax.add_collection(LineCollection(rays.reshape(-1, 2, 2), colors=COLORS["blue"], lw=2.4))
+        ax.scatter(*center.T, s=14, color=COLORS["blue"], zorder=3)
         ax.set_title(name, fontsize=11)
     return fig
 
@@ -369,8 +368,8 @@ def _grid(ax: Axes, world: GridWorld) -> None:
         corner = (column, rows - 1 - row)
         ax.add_patch(Rectangle(corner, 1, 1, facecolor=color, edgecolor=GRID, lw=1))
         if text:
-            faint = MUTED if text == "起" else "black"
-            ax.text(corner[0] + 0.5, corner[1] + 0.5, text, ha="center", va="center",
-                    fontsize=10, color=faint)  # fmt: skip
+            place, color = ((0.2, 0.8), MUTED) if text == "起" else ((0.5, 0.5), "black")
+            ax.text(corner[0] + place[0], corner[1] + place[1], text, ha="center", va="center",
+                    fontsize=10, color=color)  # fmt: skip
     ax.set(xlim=(-0.05, columns + 0.05), ylim=(-0.05, rows + 0.05), aspect="equal")
     ax.axis("off")

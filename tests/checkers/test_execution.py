@@ -170,6 +170,15 @@ def test_artifact_passes_from_one_chapter_to_another(book):
     assert "实得：8" in "\n".join(p.render(book.root) for p in report.problems)
 
 
+def test_chapter_run_only_for_its_artifact_is_not_judged(book):
+    _pass_on_an_artifact(book)
+    equation = "```{math}\n:label: eq-other\na = a\n```\n"
+    path = book.path("book/03_maker.md")
+    path.write_text(path.read_text(encoding="utf-8") + equation, encoding="utf-8")
+    assert book.check(only="02").problems == []
+    assert "eq-other" in book.problems(), "整本核对时照样要报"
+
+
 def test_lost_artifact_is_made_again(book):
     _pass_on_an_artifact(book)
     assert book.problems() == ""
