@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dlbook.plot.diagrams import _arrow, _box, _canvas
+from dlbook.plot.diagrams import arrow, box, canvas
 from dlbook.plot.style import COLORS, INK, MUTED
 
 STYLES = ("-", "--", "-.", ":")
@@ -114,7 +114,7 @@ def gradient_field(
 
 def flow_chart() -> Figure:
     """梯度下降法的步骤。书中：fig-gd-flow"""
-    fig, ax = _canvas(6.4, 4.6)
+    fig, ax = canvas(6.4, 4.6)
     boxes = {
         4.2: (r"选起点 $p_0$，令 $n=0$", INK),
         3.2: (r"求梯度 $\nabla f(p_n)$", COLORS["green"]),
@@ -123,18 +123,18 @@ def flow_chart() -> Figure:
     }
     for y, (text, color) in boxes.items():
         x, width = (5.05, 2.3) if y == 0.3 else (2.0, 3.7)
-        _box(ax, x, y, width, 0.56, text, edge=color)
+        box(ax, x, y, width, 0.56, text, edge=color)
     corners = np.array([[2.0, 2.72], [3.9, 2.17], [2.0, 1.62], [0.1, 2.17], [2.0, 2.72]])
     ax.plot(*corners.T, color=COLORS["orange"], lw=1.3)
     ax.text(2.0, 2.17, "步子小于 tol，\n或走满 max_iter 步？", ha="center", va="center")
     for start, stop in (((2, 3.9), (2, 3.5)), ((2, 2.9), (2, 2.74)), ((2, 1.62), (2, 1.45))):
-        _arrow(ax, start, stop)
+        arrow(ax, start, stop)
     ax.text(2.12, 1.52, "否", va="center", color=MUTED)
     ax.plot([3.9, 5.05], [2.17, 2.17], color=MUTED, lw=1.2)
-    _arrow(ax, (5.05, 2.17), (5.05, 0.6))
+    arrow(ax, (5.05, 2.17), (5.05, 0.6))
     ax.text(4.3, 2.32, "是", va="center", color=MUTED)
     ax.plot([2, 2, 0.02, 0.02], [0.86, 0.62, 0.62, 3.2], color=MUTED, lw=1.2)
-    _arrow(ax, (0.02, 3.2), (0.14, 3.2))
+    arrow(ax, (0.02, 3.2), (0.14, 3.2))
     ax.text(0.35, 0.45, r"$n\leftarrow n+1$", color=MUTED)
     return fig
 

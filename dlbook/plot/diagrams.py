@@ -17,24 +17,24 @@ GRADIENT = COLORS["red"]
 
 def relu_neuron() -> Figure:
     """一个 ReLU 神经元：加权求和、加偏置、过 ReLU。书中：fig-relu-neuron"""
-    fig, ax = _canvas(6.4, 3.0)
+    fig, ax = canvas(6.4, 3.0)
     rows = {2.4: "1", 1.75: "2", 0.6: "n"}
     for y, k in rows.items():
-        _circle(ax, 0.45, y, rf"$x_{k}$", radius=0.28)
-        _arrow(ax, (0.75, y), (2.42, 1.5 + 0.14 * np.sign(y - 1.5)))
+        circle(ax, 0.45, y, rf"$x_{k}$", radius=0.28)
+        arrow(ax, (0.75, y), (2.42, 1.5 + 0.14 * np.sign(y - 1.5)))
         ax.text(
             1.35, 1.5 + (y - 1.5) * 0.62 + 0.24, rf"$w_{k}$", color=LEARNED, fontsize=13,
             ha="center", va="center",
         )  # fmt: skip
     ax.text(0.45, 1.17, "⋮", fontsize=16, ha="center", va="center")
-    _circle(ax, 2.8, 1.5, r"$\Sigma$", radius=0.38)
+    circle(ax, 2.8, 1.5, r"$\Sigma$", radius=0.38)
     ax.text(2.8, 2.72, r"$b$", color=LEARNED, fontsize=13, ha="center", va="center")
-    _arrow(ax, (2.8, 2.55), (2.8, 1.9))
-    _arrow(ax, (3.2, 1.5), (4.0, 1.5))
-    _box(ax, 4.5, 1.5, 0.95, 0.95, "")
+    arrow(ax, (2.8, 2.55), (2.8, 1.9))
+    arrow(ax, (3.2, 1.5), (4.0, 1.5))
+    box(ax, 4.5, 1.5, 0.95, 0.95, "")
     ax.plot([4.13, 4.5, 4.84], [1.3, 1.3, 1.64], color=COLORS["orange"], lw=2.4)
     ax.text(4.5, 1.83, "ReLU", ha="center", va="center")
-    _arrow(ax, (5.0, 1.5), (5.55, 1.5))
+    arrow(ax, (5.0, 1.5), (5.55, 1.5))
     ax.text(5.62, 1.5, r"$f(\mathbf{x})$", fontsize=13, ha="left", va="center")
     ax.text(2.8, 0.75, "加权求和，\n再加偏置", color=MUTED, ha="center", va="center")
     ax.text(4.5, 0.75, "负数变 0，\n正数不变", color=MUTED, ha="center", va="center")
@@ -43,7 +43,7 @@ def relu_neuron() -> Figure:
 
 def network(image: np.ndarray) -> Figure:
     """784→10→10 的网络，image (28, 28) 是输入的图；待学的参数用蓝色。书中：fig-network"""
-    fig, ax = _canvas(6.4, 4.3)
+    fig, ax = canvas(6.4, 4.3)
     picture = ax.inset_axes((0.0, 2.0, 1.15, 1.15), transform=ax.transData)
     picture.imshow(image, cmap="gray")
     picture.set_axis_off()
@@ -67,12 +67,12 @@ def network(image: np.ndarray) -> Figure:
     ):
         ax.text(x, 0.55, above, color=LEARNED, ha="center", va="center", fontsize=13)
         ax.text(x, 0.22, shapes, color=LEARNED, ha="center", va="center", fontsize=10)
-        _arrow(ax, (x, 0.75), (x, 1.5), color=LEARNED)
-    _arrow(ax, (1.17, 2.575), (1.38, 2.575))
+        arrow(ax, (x, 0.75), (x, 1.5), color=LEARNED)
+    arrow(ax, (1.17, 2.575), (1.38, 2.575))
     for x, name in ((3.4, "ReLU"), (5.68, "softmax")):
-        _arrow(ax, (x - 0.27, 2.575), (x + 0.27, 2.575))
+        arrow(ax, (x - 0.27, 2.575), (x + 0.27, 2.575))
         ax.text(x, 0.55, name, ha="center", va="center", fontsize=10)
-        _arrow(ax, (x, 0.75), (x, 2.5), color=MUTED, ls=":")
+        arrow(ax, (x, 0.75), (x, 2.5), color=MUTED, ls=":")
     for k in range(10):
         y = 2.575 + (4.5 - k) * 0.285
         ax.text(6.27, y, str(k), ha="left", va="center", fontsize=9, color=MUTED)
@@ -81,15 +81,15 @@ def network(image: np.ndarray) -> Figure:
 
 def softmax(z: np.ndarray, prob: np.ndarray) -> Figure:
     """任意实数 z 经 softmax 变成概率 prob。书中：fig-softmax"""
-    fig, ax = _canvas(6.4, 3.2)
+    fig, ax = canvas(6.4, 3.2)
     n = len(z)
     for i in range(n):
         y = 2.6 - 0.68 * i
-        _box(ax, 0.75, y, 1.0, 0.5, f"{z[i]:.1f}")
-        _arrow(ax, (1.3, y), (2.05, y))
-        _arrow(ax, (4.35, y), (5.05, y))
-        _box(ax, 5.65, y, 1.15, 0.5, f"{prob[i]:.4f}", edge=COLORS["orange"])
-    _box(ax, 3.2, 1.58, 2.2, 2.6, "", edge=COLORS["green"])
+        box(ax, 0.75, y, 1.0, 0.5, f"{z[i]:.1f}")
+        arrow(ax, (1.3, y), (2.05, y))
+        arrow(ax, (4.35, y), (5.05, y))
+        box(ax, 5.65, y, 1.15, 0.5, f"{prob[i]:.4f}", edge=COLORS["orange"])
+    box(ax, 3.2, 1.58, 2.2, 2.6, "", edge=COLORS["green"])
     ax.text(3.2, 1.95, r"$\dfrac{e^{z_i}}{\sum_l e^{z_l}}$", fontsize=20, ha="center", va="center")
     ax.text(3.2, 0.78, "先取指数，再归一", color=MUTED, ha="center", va="center")
     ax.text(0.75, 3.05, "任意实数", ha="center", va="center")
@@ -102,7 +102,7 @@ def gradient_flow() -> Figure:
 
     书中：fig-gradient-flow
     """
-    fig, ax = _canvas(6.4, 6.6)
+    fig, ax = canvas(6.4, 6.6)
     rows = [
         (r"$\mathbf{x}$", "784", ""),
         (r"$\mathbf{z}_1=\mathbf{W}_1\mathbf{x}+\mathbf{b}_1$", "10",
@@ -117,21 +117,21 @@ def gradient_flow() -> Figure:
     ]  # fmt: skip
     height = [5.75 - 1.02 * i for i in range(len(rows))]
     for i, ((value, size, gradient), y) in enumerate(zip(rows, height, strict=True)):
-        _box(ax, 1.15, y, 2.2, 0.66, value)
+        box(ax, 1.15, y, 2.2, 0.66, value)
         ax.text(2.3, y + 0.2, size, fontsize=9, color=MUTED, ha="left", va="center")
         if gradient:
-            _box(ax, 5.2, y, 2.2, 0.66, gradient, edge=GRADIENT)
+            box(ax, 5.2, y, 2.2, 0.66, gradient, edge=GRADIENT)
         if i:
-            _arrow(ax, (1.15, height[i - 1] - 0.34), (1.15, y + 0.34))
+            arrow(ax, (1.15, height[i - 1] - 0.34), (1.15, y + 0.34))
         if i > 1:
-            _arrow(ax, (5.2, y + 0.34), (5.2, height[i - 1] - 0.34), color=GRADIENT)
+            arrow(ax, (5.2, y + 0.34), (5.2, height[i - 1] - 0.34), color=GRADIENT)
     for i, k, inputs in ((1, 1, r"\mathbf{x}"), (3, 2, r"\mathbf{a}")):
         y = height[i]
         ax.text(
             3.22, y + 0.5, rf"$\mathbf{{W}}_{k},\ \mathbf{{b}}_{k}$", color=LEARNED, fontsize=13,
             ha="center", va="center",
         )  # fmt: skip
-        _arrow(ax, (2.98, y + 0.38), (2.3, y + 0.05), color=LEARNED)
+        arrow(ax, (2.98, y + 0.38), (2.3, y + 0.05), color=LEARNED)
         for below, formula in (
             (0.45, rf"\mathbf{{W}}_{k}}}=\delta_{k}{inputs}^{{\top}}"),
             (1.0, rf"\mathbf{{b}}_{k}}}=\delta_{k}"),
@@ -140,13 +140,13 @@ def gradient_flow() -> Figure:
                 3.2, y - below, rf"$\dfrac{{\partial\mathcal{{L}}}}{{\partial{formula}$",
                 color=GRADIENT, fontsize=11, ha="center", va="center",
             )  # fmt: skip
-        _arrow(ax, (4.07, y - 0.08), (3.75, y - 0.3), color=GRADIENT)
+        arrow(ax, (4.07, y - 0.08), (3.75, y - 0.3), color=GRADIENT)
     ax.text(1.15, 6.35, "前向：求值", ha="center", va="center", fontsize=12)
     ax.text(5.2, 6.35, "反向：求梯度", color=GRADIENT, ha="center", va="center", fontsize=12)
     return fig
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """一张没有坐标轴的画布，坐标以英寸计。"""
     fig, ax = plt.subplots(figsize=(width, height))
     ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
@@ -154,14 +154,16 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return fig, ax
 
 
-def _circle(ax: Axes, x: float, y: float, text: str, *, radius: float) -> None:
+def circle(ax: Axes, x: float, y: float, text: str, *, radius: float) -> None:
+    """以 (x, y) 为中心的圆，中间写 text。"""
     ax.add_patch(Circle((x, y), radius, facecolor=PAPER, edgecolor=INK, lw=1.2))
     ax.text(x, y, text, fontsize=13, ha="center", va="center")
 
 
-def _box(
+def box(
     ax: Axes, x: float, y: float, width: float, height: float, text: str, *, edge: str = INK
 ) -> None:
+    """以 (x, y) 为中心的圆角方框，中间写 text。"""
     ax.add_patch(
         FancyBboxPatch(
             (x - width / 2, y - height / 2), width, height,
@@ -171,10 +173,11 @@ def _box(
     ax.text(x, y, text, ha="center", va="center", fontsize=12)
 
 
-def _arrow(
+def arrow(
     ax: Axes, start: tuple[float, float], stop: tuple[float, float], *,
     color: str = MUTED, ls: str = "-",
 ) -> None:  # fmt: skip
+    """从 start 指向 stop 的箭头。"""
     style = {"arrowstyle": "-|>", "color": color, "shrinkA": 0, "shrinkB": 0, "ls": ls, "lw": 1.2}
     ax.annotate("", stop, start, arrowprops=style)
 

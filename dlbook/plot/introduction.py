@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
 from dlbook.models.policy import ACTIONS, Episodes, GridWorld
-from dlbook.plot.diagrams import _arrow, _box, _canvas
+from dlbook.plot.diagrams import arrow, box, canvas
 from dlbook.plot.style import COLORS, GRID, INK, MUTED, PAPER
 
 STYLES = ("-", "--", "-.", ":")
@@ -22,7 +22,7 @@ def fields(digit: np.ndarray, sample: np.ndarray, world: GridWorld) -> Figure:
 
     digit (28, 28) 是一张真的数字，sample 是模型画的数字。书中：fig-intro-fields
     """
-    fig, ax = _canvas(6.4, 4.9)
+    fig, ax = canvas(6.4, 4.9)
     _region(ax, 0.05, 0.05, 6.3, 4.8, MUTED)
     ax.text(0.3, 4.5, "人工智能：造出能做出智能行为的系统", va="center", fontsize=11.5)
     for x, name in ((4.35, "逻辑"), (5.05, "搜索"), (5.85, "…")):
@@ -41,9 +41,9 @@ def fields(digit: np.ndarray, sample: np.ndarray, world: GridWorld) -> Figure:
     )  # fmt: skip
     ax.text(3.2, 2.68, "深度学习：用深度神经网络", ha="center", va="center", fontsize=11)
     _picture(ax, digit, 0.62, 1.45, 0.78)
-    _arrow(ax, (1.44, 1.84), (1.74, 1.84))
+    arrow(ax, (1.44, 1.84), (1.74, 1.84))
     ax.text(1.9, 1.84, "“7”", ha="center", va="center", fontsize=12)
-    _arrow(ax, (2.4, 1.84), (2.75, 1.84))
+    arrow(ax, (2.4, 1.84), (2.75, 1.84))
     _picture(ax, sample, 2.82, 1.45, 0.78)
     ax.text(1.3, 1.22, "由图认出数字", ha="center", va="center", fontsize=9.5)
     ax.text(3.2, 1.22, "画出新的数字", ha="center", va="center", fontsize=9.5)
@@ -59,7 +59,7 @@ def tasks(digit: np.ndarray, probabilities: np.ndarray, wave: np.ndarray) -> Fig
 
     digit (28, 28)、probabilities (10,) 是真的图与真的预测；wave 是一段波形。书中：fig-intro-tasks
     """
-    fig, ax = _canvas(6.4, 6.5)
+    fig, ax = canvas(6.4, 6.5)
     for x, name in ((0.98, "实际输入"), (2.3, "输入向量"), (3.35, "模型"), (4.4, "输出向量"),
                     (5.6, "预测")):  # fmt: skip
         ax.text(x, 6.3, name, ha="center", va="center", fontsize=10, color=MUTED)
@@ -80,12 +80,12 @@ def tasks(digit: np.ndarray, probabilities: np.ndarray, wave: np.ndarray) -> Fig
             ax.plot([0, 6.4], [y + 0.61] * 2, color=GRID, lw=0.8)
         ax.text(0.05, y + 0.36, f"({mark})", fontsize=10, va="center")
         _column(ax, 2.3, y, [str(v) for v in vector])
-        _box(ax, 3.35, y, 0.72, 0.56, "模型", edge=COLORS["blue"])
+        box(ax, 3.35, y, 0.72, 0.56, "模型", edge=COLORS["blue"])
         ax.text(3.35, y - 0.45, kind, ha="center", va="center", fontsize=9, color=MUTED)
         _column(ax, 4.4, y, output, COLORS["orange"])
         ax.text(5.6, y, answer, ha="center", va="center", fontsize=10.5)
         for start, stop in ((1.62, 1.88), (2.72, 2.96), (3.74, 3.98), (4.82, 5.06)):
-            _arrow(ax, (start, y), (stop, y))
+            arrow(ax, (start, y), (stop, y))
     ax.text(1.0, 5.5, "面积 140 m²\n卧室 3 间", ha="center", va="center", fontsize=10)
     _molecule(ax, 1.0, 4.28)
     ax.text(1.0, 3.06, "“汤很鲜，\n下次还来”", ha="center", va="center", fontsize=10.5)
@@ -129,17 +129,17 @@ def structured(
     drawn: Sequence[np.ndarray],
 ) -> Figure:
     """带结构的输出的五个例子，一行一个：输入 → 模型 → 输出。书中：fig-intro-structured"""
-    fig, ax = _canvas(6.4, 6.2)
+    fig, ax = canvas(6.4, 6.2)
     kinds = ("逐像素二分类", "逐像素回归", "声音转文字", "翻译", "由文字画图")
     for k, kind in enumerate(kinds):
         y = 5.55 - 1.23 * k
         if k:
             ax.plot([0, 6.4], [y + 0.615] * 2, color=GRID, lw=0.8)
         ax.text(0.05, y + 0.36, f"({'abcde'[k]})", fontsize=10, va="center")
-        _box(ax, 3.0, y, 0.72, 0.56, "模型", edge=COLORS["blue"])
+        box(ax, 3.0, y, 0.72, 0.56, "模型", edge=COLORS["blue"])
         ax.text(3.0, y - 0.45, kind, ha="center", va="center", fontsize=9, color=MUTED)
-        _arrow(ax, (2.3, y), (2.6, y))
-        _arrow(ax, (3.4, y), (3.72, y))
+        arrow(ax, (2.3, y), (2.6, y))
+        arrow(ax, (3.4, y), (3.72, y))
     for k, (given, wanted) in enumerate(((picture, mask), (scene, depth))):
         _picture(ax, given, 0.85, 5.03 - 1.23 * k, 1.04)
         _picture(ax, wanted, 4.45, 5.03 - 1.23 * k, 1.04)
@@ -169,15 +169,15 @@ def mosaic(
     """
     step = 30
     height, width = len(rows), max(map(len, rows))
-    canvas = np.zeros((step * height, step * width, 4))  # 红绿蓝与不透明度，图之间透明
+    sheet = np.zeros((step * height, step * width, 4))  # 红绿蓝与不透明度，图之间透明
     for r, row in enumerate(rows):
         for c, image in enumerate(row):
-            place = canvas[r * step + 1 : r * step + 29, c * step + 1 : c * step + 29]
+            place = sheet[r * step + 1 : r * step + 29, c * step + 1 : c * step + 29]
             place[..., :3], place[..., 3] = np.clip(image, 0, 1)[..., None], 1
     left, top = 0.95 * bool(labels), 0.3 * bool(titles)  # 留给字的地方，英寸
     size = (6.4 - left) / width
     fig, ax = plt.subplots(figsize=(6.4, size * height + top))
-    ax.imshow(canvas, interpolation="nearest")
+    ax.imshow(sheet, interpolation="nearest")
     for r, c in real:
         ax.add_patch(Rectangle((c * step, r * step), 29, 29, fill=False, lw=2.2,
                                edgecolor=COLORS["orange"]))  # fmt: skip
@@ -196,7 +196,7 @@ def latent_map(z: np.ndarray, images: np.ndarray) -> Figure:
 
     书中：fig-intro-latent-map
     """
-    fig, ax = _canvas(6.4, 3.0)
+    fig, ax = canvas(6.4, 3.0)
     plane = ax.inset_axes((0.05, 0.3, 2.4, 2.4), transform=ax.transData)
     for radius, shade in ((2.0, 0.12), (1.0, 0.2)):
         plane.add_patch(Circle((0, 0), radius, color=COLORS["blue"], alpha=shade, lw=0))
@@ -207,9 +207,9 @@ def latent_map(z: np.ndarray, images: np.ndarray) -> Figure:
               yticks=[-2, 0, 2])  # fmt: skip
     plane.tick_params(labelsize=9)
     ax.text(1.3, 2.85, "隐变量 $(z_1,\\,z_2)$", ha="center", va="center", fontsize=10.5)
-    _box(ax, 3.15, 1.5, 0.8, 0.6, "解码器", edge=COLORS["blue"])
-    _arrow(ax, (2.5, 1.5), (2.73, 1.5))
-    _arrow(ax, (3.57, 1.5), (3.8, 1.5))
+    box(ax, 3.15, 1.5, 0.8, 0.6, "解码器", edge=COLORS["blue"])
+    arrow(ax, (2.5, 1.5), (2.73, 1.5))
+    arrow(ax, (3.57, 1.5), (3.8, 1.5))
     for k, image in enumerate(images):
         x, y = 3.9 + 0.83 * (k % 3), 1.56 - 1.1 * (k // 3)
         _picture(ax, image, x, y, 0.78)
@@ -220,14 +220,14 @@ def latent_map(z: np.ndarray, images: np.ndarray) -> Figure:
 
 def policy_network(world: GridWorld, state: int, probabilities: np.ndarray) -> Figure:
     """状态 → 编码 → 深度网络 → 各动作的概率 (4,)。书中：fig-intro-policy-network"""
-    fig, ax = _canvas(6.4, 3.0)
+    fig, ax = canvas(6.4, 3.0)
     _tiny_world(ax, world, 0.1, 0.55, 0.25, agent=state)
     ax.text(0.98, 2.3, "状态", ha="center", va="center")
-    _arrow(ax, (1.95, 1.3), (2.2, 1.3))
+    arrow(ax, (1.95, 1.3), (2.2, 1.3))
     code = [*("0" for _ in range(2)), "…", "1", "…", "0"]
     _column(ax, 2.55, 1.3, code, height=1.9)
     ax.text(2.55, 2.5, "编码", ha="center", va="center")
-    _arrow(ax, (2.92, 1.3), (3.15, 1.3))
+    arrow(ax, (2.92, 1.3), (3.15, 1.3))
     layers = {3.35: 3, 3.8: 4, 4.25: 4}
     spots = {x: 1.3 + 0.42 * (np.arange(n) - (n - 1) / 2) for x, n in layers.items()}
     for (x0, y0), (x1, y1) in zip(list(spots.items())[:-1], list(spots.items())[1:], strict=True):
@@ -238,7 +238,7 @@ def policy_network(world: GridWorld, state: int, probabilities: np.ndarray) -> F
         for y in ys:
             ax.add_patch(Circle((x, y), 0.11, facecolor=PAPER, edgecolor=INK, lw=1, zorder=3))
     ax.text(3.8, 2.5, "策略网络", ha="center", va="center")
-    _arrow(ax, (4.42, 1.3), (4.65, 1.3))
+    arrow(ax, (4.42, 1.3), (4.65, 1.3))
     for k, (name, p) in enumerate(zip(ACTIONS, probabilities, strict=True)):
         y = 1.93 - 0.42 * k
         ax.text(4.83, y, name, ha="center", va="center")
@@ -319,7 +319,7 @@ def _column(
 ) -> None:
     """以 (x, y) 为中心的一列数，外面加框。"""
     height = height or 0.21 * len(values) + 0.12
-    _box(ax, x, y, 0.72, height, "", edge=edge)
+    box(ax, x, y, 0.72, height, "", edge=edge)
     step = (height - 0.12) / len(values)
     for k, value in enumerate(values):
         ax.text(x, y + step * ((len(values) - 1) / 2 - k), value, ha="center", va="center",

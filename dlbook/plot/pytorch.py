@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from dlbook.plot.diagrams import _arrow, _box, _canvas
+from dlbook.plot.diagrams import arrow, box, canvas
 from dlbook.plot.style import COLORS, INK, MUTED, PAPER
 
 STYLES = ("-", "--", "-.", ":")
@@ -27,31 +27,31 @@ LEAF, MIDDLE = COLORS["green"], COLORS["blue"]
 
 def components() -> Figure:
     """PyTorch 的三大组件：上一层用下一层。书中：fig-pt-components"""
-    fig, ax = _canvas(6.4, 3.5)
+    fig, ax = canvas(6.4, 3.5)
     rows = [
         ("深度学习库", "层与模型、损失函数、优化器、数据读取", "orange"),
         ("自动微分引擎 autograd", "记下计算图，沿图求梯度", "blue"),
         ("张量库", "多维数组的运算，CPU 与 GPU 通用", "green"),
     ]
     for (title, note, color), y in zip(rows, (2.85, 1.75, 0.65), strict=True):
-        _box(ax, 3.2, y, 5.6, 0.9, "", edge=COLORS[color])
+        box(ax, 3.2, y, 5.6, 0.9, "", edge=COLORS[color])
         ax.text(3.2, y + 0.17, title, ha="center", va="center", fontsize=13)
         ax.text(3.2, y - 0.2, note, ha="center", va="center", fontsize=11, color=MUTED)
     for y in (1.1, 2.2):
-        _arrow(ax, (3.2, y), (3.2, y + 0.2))
+        arrow(ax, (3.2, y), (3.2, y + 0.2))
     return fig
 
 
 def nested_fields() -> Figure:
     """人工智能 ⊃ 机器学习 ⊃ 深度学习。书中：fig-pt-fields"""
-    fig, ax = _canvas(6.4, 3.9)
+    fig, ax = canvas(6.4, 3.9)
     layers = [
         (6.2, 3.7, 0.1, "人工智能", "做通常需要人的智能才能做的事", "gray"),
         (5.4, 2.6, 0.25, "机器学习", "规律由数据得出，不由人写死", "blue"),
         (4.6, 1.5, 0.4, "深度学习", "用多层神经网络，连特征也从数据里学", "orange"),
     ]
     for width, height, low, title, note, color in layers:
-        _box(ax, 3.2, low + height / 2, width, height, "", edge=COLORS[color])
+        box(ax, 3.2, low + height / 2, width, height, "", edge=COLORS[color])
         top = low + height - 0.27
         ax.text(3.2, top, title, ha="center", va="center", fontsize=13)
         ax.text(3.2, top - 0.36, note, ha="center", va="center", fontsize=11, color=MUTED)
@@ -61,24 +61,24 @@ def nested_fields() -> Figure:
 
 def supervised() -> Figure:
     """监督学习的流程：训练、评估、推理。书中：fig-pt-supervised"""
-    fig, ax = _canvas(6.4, 4.6)
+    fig, ax = canvas(6.4, 4.6)
     ax.text(0.1, 4.4, "训练", fontsize=12, color=MUTED, va="center")
-    _box(ax, 1.1, 3.75, 1.8, 0.75, "训练样本\n与标签", edge=LEAF)
-    _box(ax, 3.4, 3.75, 1.5, 0.75, "学习算法")
-    _box(ax, 5.5, 3.75, 1.5, 0.75, "训练好的\n模型", edge=MIDDLE)
+    box(ax, 1.1, 3.75, 1.8, 0.75, "训练样本\n与标签", edge=LEAF)
+    box(ax, 3.4, 3.75, 1.5, 0.75, "学习算法")
+    box(ax, 5.5, 3.75, 1.5, 0.75, "训练好的\n模型", edge=MIDDLE)
     ax.text(0.1, 2.95, "评估", fontsize=12, color=MUTED, va="center")
-    _box(ax, 1.1, 2.3, 1.8, 0.75, "没见过的样本\n与标签", edge=LEAF)
-    _box(ax, 3.4, 2.3, 1.5, 0.75, "预测与标签\n比一比")
-    _box(ax, 5.5, 2.3, 1.5, 0.75, "达标吗？", edge=COLORS["orange"])
+    box(ax, 1.1, 2.3, 1.8, 0.75, "没见过的样本\n与标签", edge=LEAF)
+    box(ax, 3.4, 2.3, 1.5, 0.75, "预测与标签\n比一比")
+    box(ax, 5.5, 2.3, 1.5, 0.75, "达标吗？", edge=COLORS["orange"])
     ax.text(0.1, 1.45, "推理", fontsize=12, color=MUTED, va="center")
-    _box(ax, 1.1, 0.65, 1.8, 0.75, "新样本\n（没有标签）", edge=LEAF)
-    _box(ax, 3.4, 0.65, 1.5, 0.75, "训练好的\n模型", edge=MIDDLE)
-    _box(ax, 5.5, 0.65, 1.5, 0.75, "预测的标签", edge=COLORS["orange"])
+    box(ax, 1.1, 0.65, 1.8, 0.75, "新样本\n（没有标签）", edge=LEAF)
+    box(ax, 3.4, 0.65, 1.5, 0.75, "训练好的\n模型", edge=MIDDLE)
+    box(ax, 5.5, 0.65, 1.5, 0.75, "预测的标签", edge=COLORS["orange"])
     for y in (3.75, 2.3, 0.65):
-        _arrow(ax, (2.02, y), (2.63, y))
-        _arrow(ax, (4.17, y), (4.73, y))
-    _arrow(ax, (5.5, 3.36), (3.9, 2.7))
-    _arrow(ax, (5.5, 1.91), (3.9, 1.05))
+        arrow(ax, (2.02, y), (2.63, y))
+        arrow(ax, (4.17, y), (4.73, y))
+    arrow(ax, (5.5, 3.36), (3.9, 2.7))
+    arrow(ax, (5.5, 1.91), (3.9, 1.05))
     ax.text(5.0, 1.38, "达标才部署", fontsize=11, color=MUTED, va="center")
     return fig
 
@@ -88,7 +88,7 @@ def supervised() -> Figure:
 
 def tensor_ranks() -> Figure:
     """阶为 0、1、2、3 的张量。书中：fig-pt-ranks"""
-    fig, ax = _canvas(6.4, 2.5)
+    fig, ax = canvas(6.4, 2.5)
     cell = 0.36
     names = ["标量", "向量", "矩阵", "3D 张量"]
     shapes = ["()", "(3,)", "(2, 3)", "(2, 2, 3)"]
@@ -228,7 +228,7 @@ def _node(
     ax: Axes, x: float, y: float, width: float, name: str, lines: Sequence, edge: str
 ) -> None:
     """一个方框：名字一行，其余各行。"""
-    _box(ax, x, y, width, 0.78, "", edge=edge)
+    box(ax, x, y, width, 0.78, "", edge=edge)
     texts = [(name, INK), *lines]
     for k, (text, color) in enumerate(texts):
         height = y + 0.24 * ((len(texts) - 1) / 2 - k)
@@ -240,9 +240,9 @@ def _both(ax: Axes, start: tuple, stop: tuple, gradients: bool) -> None:
     start, stop = np.array(start), np.array(stop)
     direction = (stop - start) / np.hypot(*(stop - start))
     side = 0.07 * np.array([-direction[1], direction[0]]) * gradients
-    _arrow(ax, tuple(start + side), tuple(stop + side))
+    arrow(ax, tuple(start + side), tuple(stop + side))
     if gradients:
-        _arrow(ax, tuple(stop - side), tuple(start - side), color=GRADIENT, ls="--")
+        arrow(ax, tuple(stop - side), tuple(start - side), color=GRADIENT, ls="--")
 
 
 def _edge_text(
@@ -261,7 +261,7 @@ def perceptron(sizes: Sequence[tuple[str, int, str]]) -> Figure:
 
     书中：fig-pt-mlp
     """
-    fig, ax = _canvas(6.4, 3.6)
+    fig, ax = canvas(6.4, 3.6)
     columns = np.linspace(0.7, 5.7, len(sizes))
     rows = [2.05 + 0.48 * (np.arange(n) - (n - 1) / 2) for _, n, _ in sizes]
     for left, right, low, high in zip(columns, columns[1:], rows, rows[1:], strict=False):
@@ -280,18 +280,18 @@ def perceptron(sizes: Sequence[tuple[str, int, str]]) -> Figure:
 
 def loaders() -> Figure:
     """数据集、数据加载器、训练循环的分工。书中：fig-pt-loaders"""
-    fig, ax = _canvas(6.4, 4.5)
-    _box(ax, 3.2, 4.1, 3.4, 0.62, "原始的数据：文件、数组、数据库", edge=LEAF)
-    _box(ax, 3.2, 3.1, 3.4, 0.62, "Dataset：怎样取第 i 个样本")
+    fig, ax = canvas(6.4, 4.5)
+    box(ax, 3.2, 4.1, 3.4, 0.62, "原始的数据：文件、数组、数据库", edge=LEAF)
+    box(ax, 3.2, 3.1, 3.4, 0.62, "Dataset：怎样取第 i 个样本")
     for x, name in ((1.6, "训练集"), (4.8, "测试集")):
-        _arrow(ax, (3.2, 2.77), (x, 2.43))
-        _box(ax, x, 2.1, 2.5, 0.62, f"{name}（Dataset 的实例）")
-        _arrow(ax, (x, 1.77), (x, 1.43))
+        arrow(ax, (3.2, 2.77), (x, 2.43))
+        box(ax, x, 2.1, 2.5, 0.62, f"{name}（Dataset 的实例）")
+        arrow(ax, (x, 1.77), (x, 1.43))
         order = "打乱，组成批" if name == "训练集" else "不打乱，组成批"
-        _box(ax, x, 1.1, 2.5, 0.62, f"DataLoader：{order}", edge=MIDDLE)
-    _arrow(ax, (3.2, 3.77), (3.2, 3.43))
-    _arrow(ax, (1.6, 0.77), (1.6, 0.45))
-    _arrow(ax, (4.8, 0.77), (4.8, 0.45))
+        box(ax, x, 1.1, 2.5, 0.62, f"DataLoader：{order}", edge=MIDDLE)
+    arrow(ax, (3.2, 3.77), (3.2, 3.43))
+    arrow(ax, (1.6, 0.77), (1.6, 0.45))
+    arrow(ax, (4.8, 0.77), (4.8, 0.45))
     ax.text(1.6, 0.25, "训练循环", ha="center", va="center", fontsize=12)
     ax.text(4.8, 0.25, "评估", ha="center", va="center", fontsize=12)
     return fig
@@ -359,38 +359,38 @@ def bars(
 
 def ddp_distribute() -> Figure:
     """DDP 把模型的副本与不同的小批量分给两个进程。书中：fig-pt-ddp-distribute"""
-    fig, ax = _canvas(6.4, 4.7)
-    _box(ax, 3.2, 4.35, 3.1, 0.5, "数据集（每轮打乱一次）", edge=LEAF)
-    _box(ax, 3.2, 3.5, 3.1, 0.5, "DistributedSampler：按编号分发")
-    _arrow(ax, (3.2, 4.08), (3.2, 3.78))
+    fig, ax = canvas(6.4, 4.7)
+    box(ax, 3.2, 4.35, 3.1, 0.5, "数据集（每轮打乱一次）", edge=LEAF)
+    box(ax, 3.2, 3.5, 3.1, 0.5, "DistributedSampler：按编号分发")
+    arrow(ax, (3.2, 4.08), (3.2, 3.78))
     for x, rank, order in ((1.6, 0, "0, 2, 4, …"), (4.8, 1, "1, 3, 5, …")):
-        _arrow(ax, (3.2, 3.23), (x, 2.92))
+        arrow(ax, (3.2, 3.23), (x, 2.92))
         ax.add_patch(
             Rectangle((x - 1.5, 0.1), 3.0, 2.8, facecolor="none", edgecolor=MUTED, lw=1, ls="--")
         )
         ax.text(x, 2.68, f"进程 {rank}（GPU {rank}）", ha="center", va="center", fontsize=12)
-        _box(ax, x, 2.15, 2.5, 0.55, f"次序里的第 {order} 个", edge=LEAF)
-        _box(ax, x, 1.3, 2.5, 0.55, "模型的副本（初值相同）", edge=MIDDLE)
-        _arrow(ax, (x, 1.86), (x, 1.6))
-        _arrow(ax, (x, 1.01), (x, 0.75))
-        _box(ax, x, 0.46, 2.5, 0.5, "自己的损失")
+        box(ax, x, 2.15, 2.5, 0.55, f"次序里的第 {order} 个", edge=LEAF)
+        box(ax, x, 1.3, 2.5, 0.55, "模型的副本（初值相同）", edge=MIDDLE)
+        arrow(ax, (x, 1.86), (x, 1.6))
+        arrow(ax, (x, 1.01), (x, 0.75))
+        box(ax, x, 0.46, 2.5, 0.5, "自己的损失")
     return fig
 
 
 def ddp_sync() -> Figure:
     """各进程的梯度取平均，再各自更新，参数保持相同。书中：fig-pt-ddp-sync"""
-    fig, ax = _canvas(6.4, 4.9)
+    fig, ax = canvas(6.4, 4.9)
     for x, rank in ((1.3, 0), (5.1, 1)):
         ax.text(x, 4.7, f"进程 {rank}", ha="center", va="center", fontsize=12)
-        _box(ax, x, 4.2, 2.2, 0.55, rf"前向：损失 $\mathcal{{L}}_{rank}$")
-        _arrow(ax, (x, 3.91), (x, 3.6))
-        _box(ax, x, 3.3, 2.2, 0.55, rf"反向：梯度 $\mathbf{{g}}_{rank}$", edge=GRADIENT)
-        _arrow(ax, (x, 3.01), (3.2 + 0.75 * np.sign(x - 3.2), 2.6), color=GRADIENT)
-        _arrow(ax, (3.2 + 0.75 * np.sign(x - 3.2), 1.88), (x, 1.5), color=GRADIENT)
-        _box(ax, x, 1.2, 2.2, 0.55, "优化器更新一步")
-        _arrow(ax, (x, 0.91), (x, 0.62))
+        box(ax, x, 4.2, 2.2, 0.55, rf"前向：损失 $\mathcal{{L}}_{rank}$")
+        arrow(ax, (x, 3.91), (x, 3.6))
+        box(ax, x, 3.3, 2.2, 0.55, rf"反向：梯度 $\mathbf{{g}}_{rank}$", edge=GRADIENT)
+        arrow(ax, (x, 3.01), (3.2 + 0.75 * np.sign(x - 3.2), 2.6), color=GRADIENT)
+        arrow(ax, (3.2 + 0.75 * np.sign(x - 3.2), 1.88), (x, 1.5), color=GRADIENT)
+        box(ax, x, 1.2, 2.2, 0.55, "优化器更新一步")
+        arrow(ax, (x, 0.91), (x, 0.62))
         ax.text(x, 0.42, "参数仍然相同", ha="center", va="center", fontsize=12)
-    _box(ax, 3.2, 2.24, 3.4, 0.68, "", edge=GRADIENT)
+    box(ax, 3.2, 2.24, 3.4, 0.68, "", edge=GRADIENT)
     mean = r"$\bar{\mathbf{g}}=(\mathbf{g}_0+\mathbf{g}_1)/2$"
     ax.text(3.2, 2.24, f"all-reduce：{mean}", ha="center", va="center", fontsize=12)
     return fig
@@ -398,15 +398,15 @@ def ddp_sync() -> Figure:
 
 def ring(parts: int) -> Figure:
     """环形 all-reduce：每个进程把一份传给右邻。书中：fig-pt-ring"""
-    fig, ax = _canvas(4.4, 3.7)
+    fig, ax = canvas(4.4, 3.7)
     angle = np.pi / 2 - 2 * np.pi * np.arange(parts) / parts
     x, y = 2.2 + 1.3 * np.cos(angle), 1.85 + 1.3 * np.sin(angle)
     for k in range(parts):
         a = np.array([x[k], y[k]])
         b = np.array([x[(k + 1) % parts], y[(k + 1) % parts]])
         unit = (b - a) / np.hypot(*(b - a))
-        _arrow(ax, tuple(a + 0.5 * unit), tuple(b - 0.5 * unit), color=GRADIENT)
-        _box(ax, x[k], y[k], 0.85, 0.5, f"进程 {k}", edge=MIDDLE)
+        arrow(ax, tuple(a + 0.5 * unit), tuple(b - 0.5 * unit), color=GRADIENT)
+        box(ax, x[k], y[k], 0.85, 0.5, f"进程 {k}", edge=MIDDLE)
         middle = (a + b) / 2 + 0.32 * np.array(
             [np.cos(angle[k] - np.pi / parts), np.sin(angle[k] - np.pi / parts)]
         )

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dlbook.plot.diagrams import _arrow, _box, _canvas
+from dlbook.plot.diagrams import arrow, box, canvas
 from dlbook.plot.style import COLORS, INK, MUTED
 
 STYLES = ("-", "--", "-.", ":")
@@ -19,7 +19,7 @@ LINE_COLORS = (COLORS["blue"], COLORS["orange"], COLORS["gray"], COLORS["green"]
 
 def pipeline() -> Figure:
     """监督学习的三个阶段：训练、测试、推理，各占一行；参数用蓝色。书中：fig-sl-pipeline"""
-    fig, ax = _canvas(6.4, 3.6)
+    fig, ax = canvas(6.4, 3.6)
     rows = {
         "训练": ("训练集", r"使损失 $\mathcal{L}(\phi)$ 最小", r"参数 $\hat{\phi}$"),
         "测试": ("测试集", "预测，与答案比较", "测试损失"),
@@ -28,15 +28,15 @@ def pipeline() -> Figure:
     for (name, (left, middle, right)), y in zip(rows.items(), (3.0, 1.75, 0.5), strict=True):
         ax.text(0.05, y, name, va="center", fontsize=12, color=MUTED)
         learned = name == "训练"
-        _box(ax, 1.45, y, 1.25, 0.8, left)
-        _box(ax, 3.55, y, 1.75, 0.8, middle, edge=COLORS["green"])
-        _box(ax, 5.65, y, 1.2, 0.8, right, edge=COLORS["blue"] if learned else INK)
-        _arrow(ax, (2.1, y), (2.65, y))
-        _arrow(ax, (4.45, y), (5.03, y))
+        box(ax, 1.45, y, 1.25, 0.8, left)
+        box(ax, 3.55, y, 1.75, 0.8, middle, edge=COLORS["green"])
+        box(ax, 5.65, y, 1.2, 0.8, right, edge=COLORS["blue"] if learned else INK)
+        arrow(ax, (2.1, y), (2.65, y))
+        arrow(ax, (4.45, y), (5.03, y))
     # 训练得到的参数送进下面两行：一条直接向下，一条从两列之间的空当绕过去。
-    _arrow(ax, (5.2, 2.6), (4.15, 2.17), color=COLORS["blue"])
+    arrow(ax, (5.2, 2.6), (4.15, 2.17), color=COLORS["blue"])
     ax.plot([5.35, 4.74, 4.74], [2.6, 2.2, 1.15], color=COLORS["blue"], lw=1.2)
-    _arrow(ax, (4.74, 1.15), (4.15, 0.92), color=COLORS["blue"])
+    arrow(ax, (4.74, 1.15), (4.15, 0.92), color=COLORS["blue"])
     return fig
 
 
@@ -198,8 +198,8 @@ def vertical_errors(
     fig, ax = plt.subplots()
     ax.plot(grid, curve, color=COLORS["red"], label=r"$y(x,\mathbf{w})$")
     for n, (xn, tn, yn) in enumerate(zip(x, t, prediction, strict=True)):
-        arrow = {"arrowstyle": "->", "color": COLORS["green"], "lw": 1.8, "shrinkA": 0}
-        ax.annotate("", (xn, yn), (xn, tn), arrowprops=arrow)
+        style = {"arrowstyle": "->", "color": COLORS["green"], "lw": 1.8, "shrinkA": 0}
+        ax.annotate("", (xn, yn), (xn, tn), arrowprops=style)
         ax.plot([], [], color=COLORS["green"], label=None if n else r"位移 $y(x_n,\mathbf{w})-t_n$")
     _data(ax, x, t)
     ax.set(xlabel="$x$", ylabel="$t$")
