@@ -83,6 +83,13 @@ def _version(dist: str) -> str:
 
 def digest_file(path: Path) -> str:
     """文件摘要。Python 源文件按语法树算：改注释、改排版不影响结果，不必重新执行。"""
+    status = path.stat()
+    return _digest_of(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _digest_of(path: Path, mtime: int, size: int) -> str:
+    """同一个文件几十章都要问；修改时间与大小没有变，就不再算一遍。"""
     data = path.read_bytes()
     if path.suffix == ".py":
         with contextlib.suppress(SyntaxError):
