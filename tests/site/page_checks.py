@@ -26,7 +26,12 @@ class Reader:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.problems.append(f"脚本出错：{error}"))
         self.page.on("request", self._request)
-        self.page.on("requestfailed", lambda r: self.problems.append(f"请求失败：{r.url}"))
+        self.page.on("requestfailed", self._failed)
+
+    def _failed(self, request: object) -> None:
+        # 翻到别的页时，还没读完的文件会被浏览器放弃，那不算失败。
+        if "ERR_ABORTED" not in (request.failure or ""):
+            self.problems.append(f"请求失败：{request.url}")
 
     def _console(self, message: object) -> None:
         if message.type in ("error", "warning"):

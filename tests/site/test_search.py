@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 CHAPTER_2, CHAPTER_3 = "02_linear_regression.html", "03_mnist.html"
+CHAPTER_5, CHAPTER_11 = "05_loss.html", "11_gradient_descent.html"
 CHAPTER_12 = "12_backpropagation.html"
 
 
@@ -41,9 +42,9 @@ def index(html):
     [
         ("反向传播算法", CHAPTER_12),  # 章名，先于第 2 章里同名的节
         ("中心差分近似", CHAPTER_2),
-        ("梯度下降", CHAPTER_2),
+        ("梯度下降", CHAPTER_11),  # 章名以它开头
         ("数值微分", CHAPTER_2),
-        ("均方误差", CHAPTER_2),
+        ("均方误差", CHAPTER_5),  # 5.2 节的标题以它开头
         ("W = 2.118", CHAPTER_2),
         ("softmax", CHAPTER_3),
         ("ReLU", CHAPTER_12),  # 12.4 节的标题以它开头
@@ -104,7 +105,8 @@ def test_width_case_and_spaces_do_not_matter(reader):
 def test_near_miss_still_finds_something(reader):
     found = search(reader, "反向传播算发")
     assert found and "最接近" in reader.page.locator(STATUS).text_content()
-    assert found[0]["href"].removeprefix("./").startswith(CHAPTER_2)
+    pages = {item["href"].removeprefix("./").partition("?")[0] for item in found[:5]}
+    assert pages & {CHAPTER_2, CHAPTER_12}
 
 
 def test_nothing_found_is_said(reader):

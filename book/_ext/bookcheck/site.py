@@ -201,6 +201,15 @@ def fade_unwritten(
         context["generate_toctree_html"] = lambda **options: mark(make(**options))
 
 
+def name_toggles(app: Sphinx, pagename: str, template: str, context: dict, *_: object) -> None:
+    """侧栏里展开下级目录的箭头只有图标，给读屏软件起个名字。"""
+    if make := context.get("generate_toctree_html"):
+        named = '<summary aria-label="展开或收起下级各节">'
+        context["generate_toctree_html"] = lambda **options: str(make(**options)).replace(
+            "<summary>", named
+        )
+
+
 def setup(app: Sphinx) -> dict:
     """登记扩展。"""
     app.add_config_value("tools_digest", tools_digest(Path(app.confdir)), "env", str)
@@ -212,4 +221,5 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-updated", refresh_unwritten)
     app.connect("html-page-context", fix_roles)
     app.connect("html-page-context", fade_unwritten, priority=900)
+    app.connect("html-page-context", name_toggles, priority=901)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
