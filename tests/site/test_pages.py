@@ -48,7 +48,7 @@ def test_the_checks_above_can_fail(reader):
             document.querySelector("article").insertAdjacentHTML("beforeend", `
               <p style="color: #bbb; background: #fff">太淡的字</p>
               <p style="width: 600px">太宽的段落</p>
-              <div style="width: 100px; overflow: auto; white-space: nowrap">走不到的很长很长的框</div>
+              <div style="width: 100px; overflow: auto; white-space: nowrap">走不到的很长的框</div>
               <span class="math">没有排好的公式</span>
               <img src="data:image/png;base64,">`);
             document.body.insertAdjacentHTML("beforeend", "<button>English button</button>");
