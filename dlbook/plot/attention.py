@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.ticker import NullLocator
 
+from dlbook.plot.diagrams import canvas
 from dlbook.plot.style import COLORS, INK, MUTED, PAPER
 
 # 格子的底色不随主题变，上面的字也用固定的深浅两色。
@@ -152,7 +153,7 @@ def by_length(accuracy: Mapping[str, Mapping[int, float]]) -> Figure:
 
 def block() -> Figure:
     """一个块：残差流从左往右直通，两个支路各读一次、各加一次。书中：fig-lm-block"""
-    fig, ax = _canvas(6.6, 2.7)
+    fig, ax = canvas(6.6, 2.7)
     style = {"arrowstyle": "-|>", "lw": 4, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (6.45, 0.5), (0.15, 0.5), arrowprops=style | {"color": COLORS["blue"]})
     ax.text(0.2, 0.2, "残差流", color=COLORS["blue"], va="center")
@@ -181,7 +182,7 @@ def roadmap(stops: Sequence[tuple[str, str]]) -> Figure:
     """路线图：一行三站，蛇形排列；每站写（题目，一句话）。书中：fig-lm-roadmap"""
     columns, step_x, step_y = 3, 2.2, 1.1
     rows = -(-len(stops) // columns)
-    fig, ax = _canvas(columns * step_x, rows * step_y)
+    fig, ax = canvas(columns * step_x, rows * step_y)
     centers = []
     for i in range(len(stops)):
         row, column = divmod(i, columns)
@@ -217,14 +218,6 @@ def shares(models: Mapping[str, Mapping[str, float]], *, xlabel: str) -> Figure:
     ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=10)
     ax.grid(axis="y", visible=False)
     return fig
-
-
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """一张没有坐标轴的画布，坐标以英寸计。"""
-    fig, ax = plt.subplots(figsize=(width, height))
-    ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
-    ax.axis("off")
-    return fig, ax
 
 
 def _box(
