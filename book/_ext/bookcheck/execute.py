@@ -28,7 +28,8 @@ from bookcheck import deps
 from bookcheck.kernel import FIGURE_MIME, RESULT_MIME
 from bookcheck.source import Chapter
 
-CELL_TIMEOUT = 900
+# 一格的时限只为拦住死循环：机器慢、机器忙都不该让书变红，所以放得很宽。
+CELL_TIMEOUT = 3600
 _HERE = Path(__file__).parent
 
 
