@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import py_compile
 
 import pytest
 from bookcheck.execute import Store, gather
@@ -43,6 +44,22 @@ def test_data_file_counts(book):
     book.write("toy/number.txt", "7")
     report = book.check()
     assert report.executed == ["02_two"] and report.problems
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_module_used_only_by_another_process_counts(book, compiled):
+    """第 7 章另起进程训练：那里用到的模块，这一章的内核自己并不导入。"""
+    run = "[sys.executable, '-c', 'from toy.triple import triple; print(triple(2))']"
+    code = f"import subprocess, sys\nprint(subprocess.check_output({run}, text=True), end='')"
+    book.edit("book/02_two.md", "from toy.triple import triple\nprint(triple(2))", code)
+    if compiled:  # 新进程读的是 .pyc，没有读源文件
+        py_compile.compile(str(book.path("toy/triple.py")), doraise=True)
+    assert book.check().problems == []
+    assert book.check().executed == []
+    book.edit("toy/triple.py", "3 * x", "4 * x")
+    report = book.check()
+    assert report.executed == ["02_two"]
+    assert "实得：8" in "\n".join(p.render(book.root) for p in report.problems)
 
 
 def test_package_version_counts(book):
