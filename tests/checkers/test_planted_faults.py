@@ -43,7 +43,14 @@ def test_misplaced_expectation(book):
     assert "代码格有输出，但没有 {expect}" in text
 
 
-@pytest.mark.parametrize("change", ["1.01 * 0.5 * k * k", "0.5 * k * k * (1.01 if k == 23 else 1)"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "1.01 * 0.5 * k * k",
+        "0.5 * k * k * (1.01 if k == 23 else 1)",
+        "0.5 * (46 - k if k in (22, 24) else k) ** 2",  # 两点对调：极值、均值、样本都不变
+    ],
+)
 def test_figure_data_moved_by_one_percent(book, change):
     book.edit("book/01_one.md", "0.5 * k * k", change)
     assert "图 fig-line 的数据与指纹不符" in book.problems()
@@ -52,6 +59,14 @@ def test_figure_data_moved_by_one_percent(book, change):
 def test_figure_label_changed(book):
     book.edit("book/01_one.md", 'set_title("标题")', 'set_title("题目")')
     assert "期望 '标题'，实得 '题目'" in book.problems()
+
+
+def test_legend_outside_the_axes_changed(book):
+    line = 'ax.set_title("标题");'
+    book.edit("book/01_one.md", line, 'ax.set_title("标题")\nfig.legend(["甲"]);')
+    assert book.bless() == []
+    book.edit("book/01_one.md", 'fig.legend(["甲"])', 'fig.legend(["乙"])')
+    assert "期望 '甲'，实得 '乙'" in book.problems()
 
 
 def test_missing_glyph(book):
