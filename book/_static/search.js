@@ -258,10 +258,14 @@
       }
     }
 
-    input.addEventListener("input", () => {
+    function later() {
       clearTimeout(timer);
       timer = setTimeout(run, 80);
-    });
+    }
+
+    // 用输入法拼字的途中不搜拼音，上下键留给输入法选字。
+    input.addEventListener("input", (event) => event.isComposing || later());
+    input.addEventListener("compositionend", later);
     form.addEventListener("submit", (event) => {
       if (!onSearchPage) return; // 对话框里按回车：转到搜索页
       event.preventDefault();
@@ -269,7 +273,7 @@
       run();
     });
     box.addEventListener("keydown", (event) => {
-      if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+      if (event.isComposing || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return;
       const stops = [input, ...box.querySelectorAll(".search-results a")];
       const here = stops.indexOf(document.activeElement);
       const next = stops[here + (event.key === "ArrowDown" ? 1 : -1)];

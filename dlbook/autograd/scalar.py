@@ -15,7 +15,8 @@ class Value:
     op 是算出它的运算，parents 是运算的输入；自己给的数（叶子）op 为空串，parents 为空；
     pull 把本节点的梯度变成各个输入应得的那一份。运算的另一个操作数可以是普通的数。
 
-    不是实数的操作数抛出 TypeError；超出定义域抛出 ValueError；除以零抛出 ZeroDivisionError。
+    不是实数的操作数抛出 TypeError；超出定义域抛出 ValueError；除以零抛出 ZeroDivisionError；
+    结果大得存不下抛出 OverflowError。
 
     书中：sec-micro-engine
     """

@@ -57,7 +57,7 @@ def fit(
     书中：eq-update
     """
     _check_same_shape(x, y)
-    if lr <= 0:
+    if not lr > 0:  # 连 nan 也拦下
         raise ValueError(f"学习率 lr 应为正数，收到 {lr}")
     if steps < 0:
         raise ValueError(f"步数 steps 应不小于 0，收到 {steps}")

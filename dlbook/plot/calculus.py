@@ -73,8 +73,8 @@ def error_against_step(
                 label=f"{label}：估计")  # fmt: skip
         ax.axvline(best[label], color=color, ls=":", lw=1.2)
     ax.set(xlabel="$h$", ylabel="误差的绝对值", xscale="log", yscale="log")
-    ax.set_ylim(1e-13, 1e2)
-    ax.legend(ncols=2, loc="upper center")
+    ax.set_ylim(1e-12, 1e1)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)  # 放在图外，竖线不会穿过字
     return fig
 
 

@@ -1,5 +1,6 @@
 """源账本的每一行都在 ``book/source_map.yml`` 里，对到书里真实存在的标签。"""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -31,23 +32,43 @@ def ledger_rows(chapter: int) -> dict[str, list[str]]:
     return rows
 
 
+def unmapped(source_map, chapter: int, rows: dict[str, list[str]]) -> list[str]:
+    """账本里有而对照表里没有的，以及反过来的。"""
+    return [
+        f"第 {chapter} 章 {kind} {row}"
+        for kind, names in rows.items()
+        for row in sorted(set(names) ^ set(source_map[str(chapter)].get(kind, {})))
+    ]
+
+
+def dangling(source_map, labels) -> list[str]:
+    """对照表所指、书里却没有的标签。"""
+    return [
+        f"第 {chapter} 章 {kind} {row} → {label}"
+        for chapter, kinds in source_map.items()
+        for kind, rows in kinds.items()
+        for row, label in rows.items()
+        if label not in labels
+    ]
+
+
 @pytest.mark.parametrize("chapter", WRITTEN)
 @pytest.mark.skipif(not LEDGER.is_dir(), reason="没有源账本（../shared/source），只核对标签")
 def test_every_ledger_row_is_mapped(source_map, chapter):
-    for kind, rows in ledger_rows(chapter).items():
-        mapped = set(source_map[str(chapter)].get(kind, {}))
-        assert mapped == set(rows), f"第 {chapter} 章 {kind}：缺 {set(rows) - mapped}"
+    assert unmapped(source_map, chapter, ledger_rows(chapter)) == []
 
 
 def test_every_mapped_label_exists(source_map, labels):
-    for chapter, kinds in source_map.items():
-        for kind, rows in kinds.items():
-            for row, label in rows.items():
-                assert label in labels, f"第 {chapter} 章 {kind} {row} 所指的标签 {label} 书里没有"
+    assert dangling(source_map, labels) == []
 
 
-def test_a_missing_row_would_be_noticed(source_map):
-    rows = ledger_rows(2) if LEDGER.is_dir() else {"equations": list(source_map["2"]["equations"])}
-    damaged = dict(source_map["2"]["equations"])
-    damaged.popitem()
-    assert set(damaged) != set(rows["equations"])
+def test_a_missing_row_or_label_is_noticed(source_map, labels):
+    """上面两项检查自己也要能变红：删一行、多一行、改一个标签。"""
+    rows = {kind: list(mapped) for kind, mapped in source_map["2"].items()}
+    assert unmapped(source_map, 2, rows) == []
+    damaged = copy.deepcopy(source_map)
+    del damaged["2"]["equations"]["2.4"]
+    damaged["2"]["errata"]["2.9/1"] = "erratum-2-4"
+    damaged["2"]["figures"]["2.1"] = "fig-nowhere"
+    assert unmapped(damaged, 2, rows) == ["第 2 章 equations 2.4", "第 2 章 errata 2.9/1"]
+    assert dangling(damaged, labels) == ["第 2 章 figures 2.1 → fig-nowhere"]

@@ -1,5 +1,7 @@
 """``make bless``：显示差异，写回，之后全绿；不该由机器决定的不写。"""
 
+import pytest
+from bookcheck.__main__ import main
 from bookcheck.bless import dump_expected
 
 
@@ -40,3 +42,15 @@ def test_expected_file_is_stable_and_readable():
     record = {"b": [1.0, 2.5], "a": {"图": [{"x": [1]}, {"x": [2]}]}}
     text = dump_expected(record)
     assert text.index('"a"') < text.index('"b"') and '"b": [1.0, 2.5]' in text
+
+
+def test_command_line_reports_the_result_and_refuses_an_unknown_chapter(book, capsys):
+    root = ["--root", str(book.root)]
+    assert main(["check", "02", *root]) == 0
+    assert "0 处不符；重新执行：无" in capsys.readouterr().out
+    book.edit("book/02_two.md", "{expect}\n6", "{expect}\n7")
+    assert main(["check", "02", *root]) == 1
+    assert main(["bless", "02", *root]) == 0
+    with pytest.raises(SystemExit):
+        main(["check", "12", *root])
+    assert "没有文件名以 12 开头的章" in capsys.readouterr().err

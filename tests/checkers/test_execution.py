@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import py_compile
 
 import pytest
 from bookcheck.execute import Store, gather
@@ -45,6 +46,22 @@ def test_data_file_counts(book):
     assert report.executed == ["02_two"] and report.problems
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_module_used_only_by_another_process_counts(book, compiled):
+    """第 7 章另起进程训练：那里用到的模块，这一章的内核自己并不导入。"""
+    run = "[sys.executable, '-c', 'from toy.triple import triple; print(triple(2))']"
+    code = f"import subprocess, sys\nprint(subprocess.check_output({run}, text=True), end='')"
+    book.edit("book/02_two.md", "from toy.triple import triple\nprint(triple(2))", code)
+    if compiled:  # 新进程读的是 .pyc，没有读源文件
+        py_compile.compile(str(book.path("toy/triple.py")), doraise=True)
+    assert book.check().problems == []
+    assert book.check().executed == []
+    book.edit("toy/triple.py", "3 * x", "4 * x")
+    report = book.check()
+    assert report.executed == ["02_two"]
+    assert "实得：8" in "\n".join(p.render(book.root) for p in report.problems)
+
+
 def test_package_version_counts(book):
     path = book.path("_build/store/01_one.json")
     saved = json.loads(path.read_text(encoding="utf-8"))
@@ -66,6 +83,14 @@ def test_check_file_result_depends_on_the_package(book):
     assert "未通过" in book.problems()
 
 
+def test_failed_check_file_is_never_stored(book):
+    """核对文件导入失败，修好的是它要导入的模块，不是它自己：也要重新运行。"""
+    book.edit("tests/equations/test_ch01.py", "\nfrom", "\nfrom toy.square import square\nfrom")
+    assert "核对文件不能运行" in book.problems()
+    book.write("toy/square.py", "def square(a):\n    return a * a\n")
+    assert book.problems() == ""
+
+
 def test_damaged_store_is_ignored(book):
     book.path("_build/store/01_one.json").write_text('{"key": ', encoding="utf-8")
     report = book.check()
@@ -80,7 +105,16 @@ def test_failed_chapter_is_never_stored(book):
     assert book.problems() == ""
 
 
+def test_output_does_not_depend_on_when_it_arrives(book):
+    code = "import time\nprint(2, flush=True)\ntime.sleep(0.5)\nprint(3)"
+    book.edit("book/02_two.md", "print(triple(2))", code)
+    outputs = book.check().runs["02_two"].outputs[0]
+    assert [output["text"] for output in outputs] == ["2\n3\n"]
+
+
 def test_two_cold_runs_agree(book):
+    # 集合的次序随散列种子而变。
+    book.edit("book/02_two.md", "print(triple(2))", "print(set('甲乙丙丁戊己庚辛'))")
     digests = []
     for _ in range(2):
         for path in book.path("_build/store").glob("*.json"):
@@ -93,11 +127,12 @@ def test_kernel_uses_one_thread_and_ignores_user_settings(book, monkeypatch, tmp
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     startup = tmp_path / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
-    (startup / "00.py").write_text("print('用户的启动文件')", encoding="utf-8")
+    (startup / "00.py").write_text("from_startup = 1", encoding="utf-8")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    code = "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS'])"
+    threads = "os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS']"
+    code = f"import os\nprint({threads}, 'from_startup' in globals())"
     book.edit("book/02_two.md", "print(triple(2))", code)
-    book.edit("book/02_two.md", "{expect}\n6", "{expect}\n1 1")
+    book.edit("book/02_two.md", "{expect}\n6", "{expect}\n1 1 False")
     assert book.problems() == ""
 
 

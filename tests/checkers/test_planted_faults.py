@@ -43,7 +43,14 @@ def test_misplaced_expectation(book):
     assert "代码格有输出，但没有 {expect}" in text
 
 
-@pytest.mark.parametrize("change", ["1.01 * 0.5 * k * k", "0.5 * k * k * (1.01 if k == 23 else 1)"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "1.01 * 0.5 * k * k",
+        "0.5 * k * k * (1.01 if k == 23 else 1)",
+        "0.5 * (46 - k if k in (22, 24) else k) ** 2",  # 两点对调：极值、均值、样本都不变
+    ],
+)
 def test_figure_data_moved_by_one_percent(book, change):
     book.edit("book/01_one.md", "0.5 * k * k", change)
     assert "图 fig-line 的数据与指纹不符" in book.problems()
@@ -52,6 +59,14 @@ def test_figure_data_moved_by_one_percent(book, change):
 def test_figure_label_changed(book):
     book.edit("book/01_one.md", 'set_title("标题")', 'set_title("题目")')
     assert "期望 '标题'，实得 '题目'" in book.problems()
+
+
+def test_legend_outside_the_axes_changed(book):
+    line = 'ax.set_title("标题");'
+    book.edit("book/01_one.md", line, 'ax.set_title("标题")\nfig.legend(["甲"]);')
+    assert book.bless() == []
+    book.edit("book/01_one.md", 'fig.legend(["甲"])', 'fig.legend(["乙"])')
+    assert "期望 '甲'，实得 '乙'" in book.problems()
 
 
 def test_missing_glyph(book):
@@ -90,6 +105,19 @@ def test_figure_without_fingerprint(book):
     assert "图 fig-line 没有指纹" in book.problems()
 
 
+@pytest.mark.parametrize(
+    "picture",
+    [
+        "![一条线](line.png)",
+        "```{figure} line.png\n一条线\n```",
+        '<img src="line.png">',
+    ],
+)
+def test_figure_not_drawn_by_a_cell(book, picture):
+    book.edit("book/02_two.md", "# 第二章\n", f"# 第二章\n\n{picture}\n")
+    assert "02_two.md:11: 图要由代码格画出" in book.problems()
+
+
 def test_two_figures_in_one_cell(book):
     book.edit("book/01_one.md", "ax.plot(y)", "ax.plot(y)\nplt.subplots()")
     assert "一个代码格应恰有一幅图，实得 2 幅" in book.problems()
@@ -114,6 +142,22 @@ def test_labelled_equation_without_check(book):
     text = book.problems()
     assert "公式 eq-square 没有核对函数，也没有声明为定义" in text
     assert "所指的标签 eq-other 书里没有" in text
+
+
+@pytest.mark.parametrize(
+    "equation",
+    ["- 一项：\n\n  ```{math}\n  :label: eq-new\n  a = b\n  ```\n", "$$\na = b\n$$ (eq-new)\n",
+     "$$\nc = d\n$$\n\n  $$ a = b $$ (eq-new)\n"],
+)  # fmt: skip
+def test_no_way_of_writing_an_equation_escapes(book, equation):
+    text = book.path("book/02_two.md").read_text(encoding="utf-8")
+    book.write("book/02_two.md", f"{text}\n{equation}")
+    assert "公式 eq-new 没有核对函数" in book.problems()
+    check = '@verifies("eq-new", by="试")\ndef test_new():\n    pass\n'
+    book.write("tests/equations/test_ch02.py", f"from bookcheck.equations import verifies\n{check}")
+    assert book.bless() == []
+    saved = book.path("book/_expected/02_two.json").read_text(encoding="utf-8")
+    assert '"eq-new": "a = b"' in saved
 
 
 def test_broken_check_file(book):

@@ -66,6 +66,7 @@ def test_toy_moons():
         (lambda: gradient(np.ones((3, 1)), np.ones(3), 0, 0), r"\(3, 1\) 与 \(3,\)"),
         (lambda: fit(np.ones(0), np.ones(0)), "非空"),
         (lambda: fit(*toy_line(), lr=0), "正数，收到 0"),
+        (lambda: fit(*toy_line(), lr=float("nan")), "正数，收到 nan"),
         (lambda: fit(*toy_line(), steps=-1), "不小于 0，收到 -1"),
         (lambda: least_squares(np.ones(4), np.arange(4.0)), "全都相等"),
         (lambda: least_squares(np.ones(4), np.ones(3)), "形状相同"),

@@ -155,6 +155,31 @@ def test_dialog_searches_while_typing_and_moves_with_arrows(reader):
     page.wait_for_url(f"**/{CHAPTER_2}*")
 
 
+def test_choosing_characters_with_an_input_method_is_left_alone(reader):
+    """拼字的途中：不搜拼音，上下键不抢走焦点；选定之后才搜。"""
+    page = reader.open("search.html")
+    page.evaluate("bookSearch('损失')")
+    status = page.evaluate(
+        """async () => {
+            const input = document.querySelector(".search-page input");
+            const pause = () => new Promise((done) => setTimeout(done, 300));
+            const status = () => document.querySelector(".search-page .search-status").textContent;
+            input.value = "shu'zhi";
+            input.dispatchEvent(new InputEvent("input", { isComposing: true, bubbles: true }));
+            await pause();
+            const during = status();
+            const key = { key: "ArrowDown", isComposing: true, bubbles: true, cancelable: true };
+            const kept = input.dispatchEvent(new KeyboardEvent("keydown", key));
+            input.value = "数值微分";
+            input.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true }));
+            await pause();
+            return { during, kept, after: status() };
+        }"""
+    )
+    assert status["during"] == "" and status["kept"]
+    assert status["after"].startswith("共")
+
+
 def test_enter_in_the_dialog_opens_the_search_page(reader):
     page = reader.open("index.html")
     page.keyboard.press("Control+k")

@@ -5,6 +5,7 @@
 :mod:`bookcheck.execute`     并行执行，按“账”判断是否过期
 :mod:`bookcheck.kernel`      在内核里加载的扩展：确定的输出、图的指纹
 :mod:`bookcheck.deps`        一次执行用到了哪些文件与包
+:mod:`bookcheck.opened`      各个进程读过的文件
 :mod:`bookcheck.fingerprint` 图的指纹
 :mod:`bookcheck.compare`     比较器
 :mod:`bookcheck.prose`       正文里手写的数

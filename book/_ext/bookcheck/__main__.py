@@ -23,9 +23,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="?", default="", help="录制的名字（只用于 record）")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="仓库根目录")
     options = parser.parse_args(argv)
+    matched = sorted((options.root / "book").glob(f"{options.chapter}*.md"))
+    if not matched:
+        parser.error(f"book/ 里没有文件名以 {options.chapter} 开头的章")
     if options.command == "record":
-        path = next((options.root / "book").glob(f"{options.chapter}*.md"))
-        print(record(options.root, read_chapter(path), options.name))
+        print(record(options.root, read_chapter(matched[0]), options.name))
         return 0
     start = time.perf_counter()
     report = check_book(options.root, only=options.chapter)

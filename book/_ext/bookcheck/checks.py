@@ -13,6 +13,7 @@ import json
 import platform
 import re
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -215,13 +216,13 @@ async def _run_checks(path: Path, store: Store) -> list[dict]:
     if saved := store.load(name, key):
         return saved["records"]
     store.discard(name)
-    scratch = store.root / "_build"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bookcheck.equations", str(store.root), str(path),
-        env=kernel_environment(store.root, str(scratch)),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
+    with tempfile.TemporaryDirectory(prefix="book-") as scratch:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bookcheck.equations", str(store.root), str(path),
+            env=kernel_environment(store.root, scratch),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
     try:
         result = json.loads(out.decode().splitlines()[-1])
     except (IndexError, ValueError):

@@ -1,7 +1,8 @@
 """一次执行真正用到了什么：模块、数据文件、第三方包的版本。
 
-用“记账”而不是“猜”：让代码跑完，再看解释器导入了哪些文件、用审计钩子看它读了哪些文件。
-这样连动态导入与数据文件都不会漏掉（MyST-NB 自带的缓存恰恰漏掉这两样）。
+用“记账”而不是“猜”：让代码跑完，再看解释器导入了哪些文件、用审计钩子看它读了哪些文件
+（见 :mod:`bookcheck.opened`）。这样连动态导入、数据文件、另起的进程用到的模块都不会漏掉
+（MyST-NB 自带的缓存恰恰漏掉这些）。
 账记成 ``{"file:dlbook/backprop/linear.py": 摘要, "dist:numpy": "2.4.6"}``，
 下次构建时任何一项对不上，这一章就要重新执行。
 """
@@ -12,31 +13,23 @@ import ast
 import contextlib
 import hashlib
 import importlib.metadata
+import importlib.util
 import sys
 from functools import cache
 from pathlib import Path
+
+from bookcheck.opened import opened
 
 # 这些目录里的文件另有办法跟踪，或不影响结果。
 _SKIP = {".venv", "_build", "__pycache__", ".git", "_ext"}
 # 章与章之间传递的训练成果（见 dlbook.artifacts）所在的文件夹。
 ARTIFACTS = ("_build", "artifacts")
-_opened: set[str] = set()
-
-
-def watch() -> None:
-    """从现在起记下本进程读过的文件（审计钩子装上后无法卸下，所以只在子进程里用）。"""
-
-    def hook(event: str, args: tuple) -> None:
-        if event == "open" and isinstance(args[0], str) and (args[1] or "r")[0] == "r":
-            _opened.add(args[0])
-
-    sys.addaudithook(hook)
 
 
 def footprint(root: Path) -> dict[str, str]:
-    """本进程到目前为止用到的、属于 ``root`` 的文件与全部第三方包，连同摘要与版本。"""
+    """到目前为止用到的、属于 ``root`` 的文件，与本进程用到的全部第三方包，连同摘要与版本。"""
     root = root.resolve()
-    paths = set(_opened)
+    paths = {_source(path) for path in opened()}
     paths |= {f for m in list(sys.modules.values()) if (f := getattr(m, "__file__", None))}
     names = {_relative(path, root) for path in paths} - {None}
     used = {name.partition(".")[0] for name in list(sys.modules)}
@@ -44,6 +37,16 @@ def footprint(root: Path) -> dict[str, str]:
     dists = {dist for name in used for dist in by_module.get(name, [])}
     keys = [f"file:{name}" for name in names] + [f"dist:{name}" for name in dists]
     return {key: current(key, root) for key in sorted(keys)}
+
+
+def _source(path: str) -> str:
+    """编译好的 ``.pyc`` 换成它的源文件：读了前者，就是用到了后者。"""
+    if not path.endswith(".pyc"):
+        return path
+    try:
+        return importlib.util.source_from_cache(path)
+    except ValueError:
+        return path
 
 
 def _relative(path: str, root: Path) -> str | None:

@@ -235,7 +235,8 @@ class EvalRole(SphinxRole):
         seen[text] = count = seen.get(text, 0) + 1
         key = text if count == 1 else f"{text} #{count}"
         value = numbers_of(_current, name)[key]
-        classes = ["eval"] + (["volatile"] if key.endswith("volatile") else [])
+        volatile = _current.find(name, key).comparator == "volatile"
+        classes = ["eval", "volatile"] if volatile else ["eval"]
         return [nodes.inline("", value, classes=classes)], []
 
 

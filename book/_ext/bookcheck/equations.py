@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bookcheck import deps
+from bookcheck.opened import watch
 
 _CHECKS: list[tuple[str, str, Callable[[], None]]] = []
 _DEFINITIONS: dict[str, str] = {}
@@ -109,7 +110,7 @@ def _run(kind: str, label: str, by: str, job: Callable, function: Callable) -> d
 
 def main(root: str, path: str) -> None:
     """子进程入口：结果以一行 JSON 写到标准输出。"""
-    deps.watch()
+    watch()
     try:
         records = run_file(Path(path))
     except Exception as failure:

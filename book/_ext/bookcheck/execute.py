@@ -26,6 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from bookcheck import deps
 from bookcheck.kernel import FIGURE_MIME, RESULT_MIME
+from bookcheck.opened import LOG
 from bookcheck.source import Chapter
 
 # 一格的时限只为拦住死循环：机器慢、机器忙都不该让书变红，所以放得很宽。
@@ -70,7 +71,8 @@ def kernel_environment(root: Path, scratch: str) -> dict[str, str]:
         dict(os.environ)
         | dict.fromkeys(threads, "1")
         | {
-            "PYTHONPATH": os.pathsep.join([str(root), str(_HERE.parent)]),
+            "PYTHONPATH": os.pathsep.join([str(root), str(_HERE.parent), str(_HERE / "child")]),
+            LOG: str(Path(scratch) / "opened"),
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
             "IPYTHONDIR": scratch,

@@ -29,13 +29,18 @@ def fingerprint(figure: Figure) -> dict:
         figure.savefig(io.BytesIO(), format="svg")
     missing = sorted({str(w.message) for w in caught if "missing from font" in str(w.message)})
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    return {
+    record = {
         "size": [float(v) for v in figure.get_size_inches()],
         "missing_glyphs": missing,
         "smallest_font": min((float(t.get_fontsize()) for t in texts), default=99.0),
         "texts": sorted(t.get_text() for t in figure.texts if t.get_visible()),
         "axes": [_axes(axes) for axes in figure.axes],
     }
+    if figure.legends:  # 放在坐标系之外的图例
+        record["legends"] = [
+            [t.get_text() for t in legend.get_texts()] for legend in figure.legends
+        ]
+    return record
 
 
 def _axes(axes: object) -> dict:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from traitlets import ObjectName, Unicode
 
 from bookcheck import deps
+from bookcheck.opened import watch
 
 FIGURE_MIME = "application/vnd.dlbook.figure+json"
 RESULT_MIME = "application/vnd.dlbook.result+json"
@@ -96,7 +97,7 @@ def _show_warning(message: object, category: type, *_: object, **__: object) -> 
 
 def load_ipython_extension(ip: object) -> None:
     """IPython 加载扩展时调用。"""
-    deps.watch()
+    watch()
     warnings.showwarning = _show_warning
     ip.run_line_magic("xmode", "Minimal")
     ip.run_line_magic("matplotlib", "inline")

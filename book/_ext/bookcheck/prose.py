@@ -1,4 +1,4 @@
-"""正文里的数从哪里来：拒绝手写的“测得的数”。
+"""正文里的数与图从哪里来：拒绝手写的“测得的数”，也拒绝不是代码格画出的图。
 
 规则（都是近似，宁可误报，可用 ``{given}`` 声明例外）：
 
@@ -18,6 +18,7 @@ _ROLE = re.compile(r"\{[\w:-]+\}`[^`]*`")
 _CODE = re.compile(r"(`+)(.+?)\1")
 _MATH = re.compile(r"\$[^$\n]+\$")
 _LINK = re.compile(r"\]\([^)]*\)|<https?://[^>]*>|https?://\S+")
+_PICTURE = re.compile(r"!\[[^\]]*\]\(|<(?:img|svg|video|iframe)\b")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,}|:{3,})\s*(\S*)")
 # 这些指令的内容是正文；其余围栏（代码格、期望、公式、清单……）都不查。
 _PROSE = {
@@ -29,8 +30,14 @@ _PROSE = {
 
 def lint(text: str) -> list[tuple[int, str]]:
     """返回 ``(行号, 说明)`` 的列表。"""
-    problems = []
+    problems = [
+        (number, "图要由代码格画出，才有指纹可核对")
+        for number, line in enumerate(text.splitlines(), 1)
+        if (fence := _FENCE.match(line)) and fence[2] in ("{figure}", "{image}")
+    ]
     for number, line in prose_lines(text):
+        if _PICTURE.search(_CODE.sub(" ", line)):
+            problems.append((number, "图要由代码格画出，才有指纹可核对"))
         for match in _CODE.finditer(_ROLE.sub(" ", line)):
             problems += [(number, _message(n)) for n in _long_numbers(match[2])]
         bare = _CODE.sub(" ", _ROLE.sub(" ", _LINK.sub(" ", line)))

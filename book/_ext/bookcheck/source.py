@@ -18,13 +18,18 @@ MYST_EXTENSIONS = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarm
 _FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})\{expect\}\s*$")
 _OPTION = re.compile(r"^:(?P<key>[a-z]+):\s*(?P<value>.*)$")
 _ROLE = re.compile(r"\{(eval|eval-end)\}`([^`]+)`")
-_MATH = re.compile(r"^(`{3,}|:{3,})\{math\}[^\n]*\n(?P<body>.*?)^\1[ \t]*$", re.M | re.S)
-_DOLLAR = re.compile(r"^\$\$(?P<body>.*?)\$\$[ \t]*\((?P<label>[\w-]+)\)", re.M | re.S)
+# 列表、引用里的公式有缩进，同样算数。
+_MATH = re.compile(
+    r"^[ \t>]*(`{3,}|:{3,})\{math\}[^\n]*\n(?P<body>.*?)^[ \t>]*\1[ \t]*$", re.M | re.S
+)
+_DOLLAR = re.compile(
+    r"^[ \t>]*\$\$(?P<body>(?:(?!\$\$).)*)\$\$[ \t]*\((?P<label>[\w-]+)\)", re.M | re.S
+)
 _LABELS = [
     re.compile(r"^\((?P<label>[\w.-]+)\)=\s*$", re.M),
     re.compile(r"^\s*:(?:name|label):\s*(?P<label>[\w.-]+)\s*$", re.M),
     re.compile(r"^\s*name:\s*(?P<label>[\w.-]+)\s*$", re.M),
-    re.compile(r"^\$\$[ \t]*\((?P<label>[\w.-]+)\)", re.M),
+    re.compile(r"\$\$[ \t]*\((?P<label>[\w.-]+)\)[ \t]*$", re.M),
 ]
 
 
@@ -208,9 +213,9 @@ def _read_evals(chapter: Chapter, source: str, start: int) -> None:
 def _equations(text: str) -> list[Equation]:
     found = []
     for match in _MATH.finditer(text):
-        label = re.search(r"^:label:\s*(\S+)\s*$", match["body"], re.M)
+        label = re.search(r"^[ \t>]*:label:\s*(\S+)\s*$", match["body"], re.M)
         if label:
-            latex = re.sub(r"^:\w+:.*$", "", match["body"], flags=re.M)
+            latex = re.sub(r"^[ \t>]*:\w+:.*$", "", match["body"], flags=re.M)
             found.append((match.start(), label[1], latex))
     found += [(m.start(), m["label"], m["body"]) for m in _DOLLAR.finditer(text)]
     return [
