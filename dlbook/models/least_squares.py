@@ -103,4 +103,4 @@ def _check(X: np.ndarray, y: np.ndarray, phi: np.ndarray | None = None) -> None:
             f"X 应是 (N, P)、y 应是 (N,) 的非空数组，收到 {np.shape(X)} 与 {np.shape(y)}"
         )
     if phi is not None and np.shape(phi) != np.shape(X)[1:]:
-        raise ValueError(f"X 有 {np.shape(X)[1]} 列，phi 应是 {np.shape(X)[1:]}，收到 {np.shape(phi)}")
+        raise ValueError(f"phi 应每列一个数，形状 {np.shape(X)[1:]}，收到 {np.shape(phi)}")
