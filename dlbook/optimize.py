@@ -21,7 +21,7 @@ def gradient_descent(
 
     start 是一个数，或任意形状的 float 数组；gradient 收下一个点，返回同形状的梯度。
     下一步的长度小于 tol、或走满 max_iter 步时停下。
-    learn_rate 不是正数，max_iter、tol 为负，抛出 ValueError。
+    learn_rate 不是正数，max_iter、tol 为负，梯度与点的形状不同，抛出 ValueError。
 
     书中：eq-gd-update
     """
@@ -34,7 +34,10 @@ def gradient_descent(
     x = start
     steps = [start]
     for _ in range(max_iter):
-        diff = learn_rate * gradient(x)
+        slope = gradient(x)
+        if np.shape(slope) != np.shape(x):
+            raise ValueError(f"梯度应与点同形状 {np.shape(x)}，gradient 给出 {np.shape(slope)}")
+        diff = learn_rate * slope
         # 一个数时就是绝对值，多元时是这一步的长度。
         if np.linalg.norm(diff) < tol:
             break

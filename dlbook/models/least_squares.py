@@ -27,26 +27,27 @@ def with_ones(features: np.ndarray) -> np.ndarray:
 def powers(x: np.ndarray, degree: int) -> np.ndarray:
     """多项式的设计矩阵：第 j 列是 x 的 j 次幂，j = 0, …, degree。
 
-    x 形状 (N,)；返回 (N, degree + 1)，float64。x 不是一维、degree 为负时抛出 ValueError。
+    x 形状 (N,)；返回 (N, degree + 1)，float64。
+    x 不是一维、degree 不是非负的整数时抛出 ValueError。
 
     书中：eq-sl-polynomial
     """
     x = np.asarray(x, dtype=float)
     if x.ndim != 1:
         raise ValueError(f"x 应是一维数组，收到形状 {x.shape}")
-    if degree < 0:
-        raise ValueError(f"阶数 degree 应不小于 0，收到 {degree}")
+    if degree != int(degree) or degree < 0:
+        raise ValueError(f"阶数 degree 应是不小于 0 的整数，收到 {degree}")
     return x[:, None] ** np.arange(degree + 1)
 
 
 def gradient(X: np.ndarray, y: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """残差平方和对参数的梯度 2 Xᵀ(Xφ − y)，形状与 phi 相同。
 
-    X 形状 (N, P)，y 形状 (N,)，phi 形状 (P,)；X 与 y 对不上时抛出 ValueError。
+    X 形状 (N, P)，y 形状 (N,)，phi 形状 (P,)；形状对不上时抛出 ValueError。
 
     书中：eq-sl-gradient
     """
-    _check(X, y)
+    _check(X, y, phi)
     return 2 * X.T @ (X @ phi - y)
 
 
@@ -92,12 +93,14 @@ def rms(X: np.ndarray, y: np.ndarray, phi: np.ndarray) -> float:
 
     书中：eq-sl-rms
     """
-    _check(X, y)
+    _check(X, y, phi)
     return float(np.sqrt(np.mean((X @ phi - y) ** 2)))
 
 
-def _check(X: np.ndarray, y: np.ndarray) -> None:
+def _check(X: np.ndarray, y: np.ndarray, phi: np.ndarray | None = None) -> None:
     if np.ndim(X) != 2 or np.shape(y) != np.shape(X)[:1] or np.size(X) == 0:
         raise ValueError(
             f"X 应是 (N, P)、y 应是 (N,) 的非空数组，收到 {np.shape(X)} 与 {np.shape(y)}"
         )
+    if phi is not None and np.shape(phi) != np.shape(X)[1:]:
+        raise ValueError(f"phi 应每列一个数，形状 {np.shape(X)[1:]}，收到 {np.shape(phi)}")

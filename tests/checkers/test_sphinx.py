@@ -53,3 +53,36 @@ def test_changed_output_reaches_the_page_without_touching_the_chapter(book):
     result = book.sphinx()
     assert result.returncode == 0, result.stderr
     assert "<span></span>8" in book.path("_build/html/02_two.html").read_text(encoding="utf-8")
+
+
+ERRATUM = """
+```{{erratum}} {title}
+:name: {name}
+:where: 源文某处
+:check: {check}
+{text}
+```
+"""
+
+
+def test_errata_page_states_each_erratum_and_links_to_its_check(book):
+    first = ERRATUM.format(
+        title="少了负号", name="erratum-sign", check="eq-square",
+        text="应为**减号**，见 {eq}`eq-square` 与 {ref}`chap-two`。",
+    )  # fmt: skip
+    second = ERRATUM.format(title="错字", name="erratum-typo", check="editorial", text="一处错字。")
+    for name, text in (("book/01_one.md", first), ("book/02_two.md", second)):
+        book.write(name, book.path(name).read_text(encoding="utf-8") + text)
+    book.sphinx()  # 写下 errata.md
+    book.write("book/errata.md", "# 勘误\n\n```{errata-list} 01\n```\n")
+    result = book.sphinx()
+    assert result.returncode == 0, result.stderr
+    page = book.path("_build/html/errata.html").read_text(encoding="utf-8")
+    links = ["01_one.html#erratum-sign", "01_one.html#eq", "02_two.html#chap-two"]
+    parts = ["源文某处", "<strong>减号</strong>", "mark-verified"]
+    for part in parts + [f'href="{link}' for link in links]:
+        assert part in page, part
+    assert "一处错字" not in page, "只列第一章的"
+    book.write("book/errata.md", "# 勘误\n\n```{errata-list} 09\n```\n")
+    result = book.sphinx()
+    assert result.returncode != 0 and "09 没有勘误" in result.stderr

@@ -298,14 +298,16 @@ def test_ridge_normal():
     np.testing.assert_allclose(solve_qr(X, y, lam), solution, rtol=1e-11)
 
 
-@verifies("eq-sl-best-predictor", by="离散分布上逐项求和（精确）；随机预测都不优于条件期望")
+@verifies("eq-sl-best-predictor", by="任取均值为 0 的离散噪声，逐项求和（精确），两边之差为零")
 def test_best_predictor():
-    t = sympy.Matrix([sympy.Rational(k) for k in (-1, 0, 2, 5)])
-    weight = sympy.Matrix([sympy.Rational(k, 10) for k in (1, 4, 3, 2)])
-    f = sympy.symbols("f")
-    m = weight.dot(t)
-    variance = sum(w * (v - m) ** 2 for w, v in zip(weight, t, strict=True))
-    risk = sum(w * (f - v) ** 2 for w, v in zip(weight, t, strict=True))
-    assert is_zero(risk - ((f - m) ** 2 + variance))
-    assert sympy.solve(sympy.diff(risk, f), f) == [m]
-    assert sum(w * (m - v) for w, v in zip(weight, t, strict=True)) == 0
+    f, x = sympy.symbols("f x")
+    noise = [sympy.Rational(k) for k in (-2, -1, 1, 4)]
+    weight = [sympy.Rational(k, 20) for k in (4, 8, 4, 3)] + [sympy.Rational(1, 20)]
+    noise.append(-sum(w * v for w, v in zip(weight, noise, strict=False)) * 20)
+    assert sum(weight) == 1
+    assert sum(w * v for w, v in zip(weight, noise, strict=True)) == 0
+    variance = sum(w * v**2 for w, v in zip(weight, noise, strict=True))
+    sine = sympy.sin(2 * sympy.pi * x)
+    risk = sum(w * (f - sine - v) ** 2 for w, v in zip(weight, noise, strict=True))
+    assert is_zero(risk - ((f - sine) ** 2 + variance))
+    assert sympy.solve(sympy.diff(risk, f), f) == [sine]

@@ -189,8 +189,8 @@ def test_linear_general():
 
 # ---- softmax 与交叉熵 ----
 
-definition("eq-bp-logits", "记号：N 个分数排成一行")
-definition("eq-bp-softmax-out", "记号：N 个概率排成一行")
+definition("eq-bp-logits", "记号：C 个分数排成一行")
+definition("eq-bp-softmax-out", "记号：C 个概率排成一行")
 
 N = 4
 o_symbols = sympy.symbols(f"o1:{N + 1}", real=True)

@@ -72,6 +72,8 @@ def test_rms_is_in_the_unit_of_the_target(problem):
         (lambda: with_ones(np.zeros((2, 2, 2))), r"收到形状 \(2, 2, 2\)"),
         (lambda: powers(np.zeros((2, 1)), 1), r"一维.*\(2, 1\)"),
         (lambda: powers(np.zeros(2), -1), "收到 -1"),
+        (lambda: powers(np.zeros(2), 2.5), "整数，收到 2.5"),
+        (lambda: gradient(np.ones((3, 2)), np.ones(3), np.ones(3)), r"\(2,\)，收到 \(3,\)"),
         (lambda: solve_qr(np.ones((3, 1)), np.ones(2)), r"\(3, 1\) 与 \(2,\)"),
         (lambda: solve_normal(np.ones(3), np.ones(3)), r"\(3,\) 与 \(3,\)"),
         (lambda: gradient(np.ones((3, 1)), np.ones((3, 1)), np.ones(1)), r"\(3, 1\) 与 \(3, 1\)"),

@@ -68,3 +68,8 @@ def test_the_step_not_the_distance_decides():
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         gradient_descent(1.0, parabola_gradient, *arguments)
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"同形状 \(2,\).*给出 \(\)"):
+        gradient_descent(np.ones(2), lambda p: float(p.sum()), 0.1, 10)

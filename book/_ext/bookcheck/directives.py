@@ -14,9 +14,11 @@ from typing import ClassVar
 import nbformat
 from docutils import nodes
 from docutils.parsers.rst import directives
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError, SphinxError
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from bookcheck import deps
@@ -283,14 +285,62 @@ class ErratumDirective(SphinxDirective):
 
 
 class ErrataList(SphinxDirective):
-    """``{errata-list}``：全书勘误表。内容在全部页面读完之后才定。"""
+    """``{errata-list}``：各章的勘误；给出文件名的开头（如 ``07``），就只列那一章的。
+
+    内容在全部页面读完之后才定。
+    """
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        return [errata_list()]
+        return [errata_list(chapter=self.arguments[0] if self.arguments else "")]
 
 
 class errata_list(nodes.General, nodes.Element):
     """勘误表的占位。"""
+
+
+class FillErrata(SphinxPostTransform):
+    """把各章的勘误抄进勘误表：标题链接到正文，接着是源文位置、核对与勘误的全文。"""
+
+    default_priority = 5  # 先于交叉引用的解析（10），抄来的引用才会在这一页上解析
+
+    def run(self, **_: object) -> None:
+        for place in list(self.document.findall(errata_list)):
+            found = sorted(getattr(self.env, "bookcheck_errata", {}).items())
+            chosen = [(s, r) for s, r in found if Path(s).name.startswith(place["chapter"])]
+            if place["chapter"] and not chosen:
+                raise ExtensionError(f"errata-list：{place['chapter']} 没有勘误")
+            place.replace_self(
+                [e for source, records in chosen for e in self._list(source, records)]
+            )
+
+    def _list(self, source: str, records: list[tuple]) -> list[nodes.Node]:
+        doctree = self.env.get_doctree(source)
+        boxes = {
+            box["ids"][0]: box
+            for box in doctree.findall(nodes.admonition) if "erratum" in box["classes"]
+        }  # fmt: skip
+        entries = []
+        for where, title, target, claim in records:
+            uri = self.app.builder.get_relative_uri(self.env.docname, source) + f"#{target}"
+            head = nodes.paragraph(classes=["errata-head"])
+            head += nodes.reference("", title, internal=True, refuri=uri)
+            head += [nodes.Text("　"), nodes.inline("", where, classes=["errata-where"])]
+            head += [nodes.Text("　"), mark_for(claim) if claim else nodes.Text("文字")]
+            body = [self._copied(node) for node in boxes[target].children[1:]]
+            entries.append(nodes.container("", head, *body, classes=["errata-entry"]))
+        return entries
+
+    def _copied(self, node: nodes.Node) -> nodes.Node:
+        copied = node.deepcopy()
+        for inner in list(copied.findall(mark)):  # 核对的标记已经写在标题后面
+            inner.parent.remove(inner)
+        for inner in copied.findall(nodes.Element):
+            inner["ids"] = []
+            if isinstance(inner, addnodes.pending_xref):
+                inner["refdoc"] = self.env.docname
+        return copied
 
 
 class ChapterFacts(SphinxDirective):
@@ -387,25 +437,6 @@ def collapsed(summary: str, content: nodes.Node) -> nodes.container:
     return nodes.container("", opening, content, closing)
 
 
-def fill_errata(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """把各章的勘误填进勘误表。"""
-    for place in list(doctree.findall(errata_list)):
-        group = nodes.tgroup(cols=4)
-        for width in (15, 15, 55, 15):
-            group += nodes.colspec(colwidth=width)
-        group += nodes.thead("", _row([nodes.Text(t) for t in ("章", "源文位置", "勘误", "核对")]))
-        body = nodes.tbody()
-        for source, records in sorted(getattr(app.env, "bookcheck_errata", {}).items()):
-            for where, title, target, claim in records:
-                uri = app.builder.get_relative_uri(docname, source) + f"#{target}"
-                link = nodes.reference("", title, internal=True, refuri=uri)
-                check = mark_for(claim) if claim else nodes.Text("文字")
-                chapter = nodes.Text(app.env.titles[source].astext())
-                body += _row([chapter, nodes.Text(where), link, check])
-        group += body
-        place.replace_self(nodes.table("", group, classes=["checks-table"]))
-
-
 def purge(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
     getattr(env, "bookcheck_errata", {}).pop(docname, None)
 
@@ -421,6 +452,7 @@ def setup(app: Sphinx) -> dict:
     app.add_directive("expect", ExpectDirective)
     app.add_directive("erratum", ErratumDirective)
     app.add_directive("errata-list", ErrataList)
+    app.add_post_transform(FillErrata)
     app.add_directive("chapter-facts", ChapterFacts)
     app.add_directive("checks-table", ChecksTable)
     app.add_role("eval", EvalRole(), override=True)  # 取代 MyST-NB 的同名角色
@@ -430,6 +462,5 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-get-outdated", outdated)
     app.connect("env-purge-doc", purge)
     app.connect("doctree-read", add_marks)
-    app.connect("doctree-resolved", fill_errata)
     app.connect("build-finished", stay_red)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
