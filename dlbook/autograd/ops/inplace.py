@@ -10,7 +10,8 @@ import numpy as np
 
 from dlbook import random
 from dlbook.autograd.dtypes import CATEGORY, result_dtype
-from dlbook.autograd.ops.indexing import normalise_index
+from dlbook.autograd.ops import elementwise
+from dlbook.autograd.ops.indexing import check_fits_dtype, normalise_index
 from dlbook.autograd.tensor import Tensor, is_grad_enabled
 
 
@@ -134,6 +135,7 @@ def fill_(self: Tensor, value: Tensor | Number) -> Tensor:
     书中：sec-bp-engine
     """
     value = value.item() if isinstance(value, Tensor) else value
+    check_fits_dtype(value, self.dtype)
     self.write()[...] = value
     return self
 
@@ -158,6 +160,8 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Number) -> Tensor:
     """
     if mask.dtype.kind != "b":
         raise RuntimeError(f"masked_fill_ 的 mask 应是布尔张量，收到 {mask.dtype}")
+    value = value.item() if isinstance(value, Tensor) else value
+    check_fits_dtype(value, self.dtype)
     self.write()[np.broadcast_to(mask.array, self.shape)] = value
     return self
 
@@ -217,17 +221,24 @@ def __setitem__(self: Tensor, index: Any, value: Tensor | Number) -> None:
 
     书中：sec-bp-engine
     """
-    key = normalise_index(index, self.shape)
+    *steps, key = normalise_index(index)
     value = _assigned(value)
+    place = self.write()
     try:
-        self.write()[key] = value
+        for step in steps:
+            place = place[step]
+        place[key] = value
+    except IndexError as error:
+        raise IndexError(f"下标 {index} 用不到形状 {self.shape} 上：{error}") from None
     except ValueError:
         raise RuntimeError(
-            f"形状 {np.shape(value)} 的值放不进形状 {self.array[key].shape} 的位置"
+            f"形状 {np.shape(value)} 的值放不进形状 {place[key].shape} 的位置"
         ) from None
 
 
 def _assigned(value: Any) -> Any:
+    if not isinstance(value, Tensor | Number | np.generic):
+        raise TypeError(f"写进张量里的应是张量或数，收到 {type(value).__name__}")
     if isinstance(value, Tensor):
         if value.requires_grad and is_grad_enabled():
             raise NotImplementedError(
@@ -237,4 +248,54 @@ def _assigned(value: Any) -> Any:
     return value
 
 
-__iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+# 这几个运算不常就地用：照平常的算，再抄回来
+
+
+def _replace(self: Tensor, new: Tensor) -> Tensor:
+    value = _value(self, new)
+    _check_fits(self, new.shape)
+    self.write()[...] = value
+    return self
+
+
+def __ifloordiv__(self: Tensor, other: Tensor | Number) -> Tensor:
+    """x ← ⌊x / other⌋。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.floor_divide(self, other))
+
+
+def __imod__(self: Tensor, other: Tensor | Number) -> Tensor:
+    """x ← x 除以 other 的余数。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.remainder(self, other))
+
+
+def __iand__(self: Tensor, other: Tensor | int) -> Tensor:
+    """x ← x & other。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.bitwise_and(self, other))
+
+
+def __ior__(self: Tensor, other: Tensor | int) -> Tensor:
+    """x ← x | other。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.bitwise_or(self, other))
+
+
+def __ixor__(self: Tensor, other: Tensor | int) -> Tensor:
+    """x ← x ^ other。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.bitwise_xor(self, other))
+
+
+__iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
