@@ -114,8 +114,8 @@ class Tensor:
         self.array = data
         self._grad = None
         self.grad_fn = None
-        # 与 array 共用内存的张量（视图、detach）共用一个版本号。
-        self._version_cell = [0]
+        # [版本号, 这块内存有没有别人也看得见]；共用内存的张量（视图、detach）共用这一格。
+        self._version_cell = [0, False]
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
@@ -226,6 +226,7 @@ class Tensor:
             raise TypeError(f"data 应是 Tensor，收到 {type(value).__name__}")
         self.array = value.array
         self._version_cell = value._version_cell
+        self._version_cell[1] = True
 
     @property
     def _version(self) -> int:
@@ -245,12 +246,27 @@ class Tensor:
                     "需要求导的叶子不能就地修改；更新参数请放在 with dlbook.no_grad(): 之内"
                 )
             raise NotImplementedError(
-                "不支持就地修改计算图里的中间结果；请写成 x = x + y 而不是 x += y"
+                "计算图里的张量，就地的只支持 += -= *= /= **=；别的请写成不就地的，如 x = x.relu()"
             )
         if not self.array.flags.writeable:
             raise RuntimeError("这个张量是广播出来的视图，几个元素共用一处内存；先用 clone()")
         self._version_cell[0] += 1
         return self.array
+
+    def become(self, new: "Tensor") -> None:
+        """就地运算在计算图里的样子：换成 new 的数值与 new 在图里的位置，旧的内存不去碰它。
+
+        只有别人都看不见旧的内存时才行得通，否则抛出 NotImplementedError。
+
+        书中：sec-bp-engine
+        """
+        if self._version_cell[1]:
+            raise NotImplementedError(
+                "这块内存还有视图、detach() 或 NumPy 数组在用，计算图里不支持就地修改；"
+                "请写成 x = x + y 而不是 x += y"
+            )
+        self.array, self._version_cell = new.array, new._version_cell
+        self.grad_fn, self._requires_grad = new.grad_fn, True
 
     # 形状与数值
 
@@ -293,6 +309,7 @@ class Tensor:
         """
         if self._requires_grad and not force:
             raise RuntimeError("需要求导的张量不能直接 numpy()；请写 x.detach().numpy()")
+        self._version_cell[1] = True
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -419,6 +436,7 @@ def share_memory(out: Tensor, source: Tensor) -> Tensor:
     """
     if owner(out.array) is owner(source.array):
         out._version_cell = source._version_cell
+        out._version_cell[1] = True
     return out
 
 

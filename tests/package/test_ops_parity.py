@@ -682,6 +682,11 @@ for data in (
 ):  # fmt: skip
     creation("tensor", lambda t, data=data: t.tensor(data))
 creation("tensor", lambda t: t.tensor([1, t.tensor(2.0, dtype=t.float64)]))
+# Python 的 float、int、bool 当 dtype 用：float64、int64、bool
+for kind in (float, int, bool):
+    creation("zeros", lambda t, kind=kind: t.zeros(2, dtype=kind))
+    creation("tensor", lambda t, kind=kind: t.tensor([1, 0], dtype=kind))
+    method("to", X(3, grad=False), args=(kind,))
 creation("from_numpy", lambda t: t.from_numpy(np.arange(6.0).reshape(2, 3)))
 creation("from_numpy", lambda t: t.from_numpy(np.array([1, 2], np.uint8)))
 for name in ("zeros", "ones"):
@@ -1113,7 +1118,9 @@ ELSEWHERE = {
     "get_rng_state": "test_random_draws", "set_rng_state": "test_random_draws",
     "Tensor.array": "引擎内部的数组，torch 没有",
     "Tensor.write": "引擎内部的入口，torch 没有",
+    "Tensor.become": "引擎内部的入口，torch 没有",
 }  # fmt: skip
+OWN = {"Tensor.array", "Tensor.write", "Tensor.become"}
 DUNDER_ELSEWHERE = {
     "__init__", "__array__", "__deepcopy__", "__repr__", "__hash__",  # test_tensor.py
 }  # fmt: skip
@@ -1144,7 +1151,7 @@ def test_every_public_name_exists_in_torch():
         space = {"": torch, "Tensor": torch.Tensor, "F": torch.nn.functional}[owner]
         if attribute.startswith("__"):
             space = torch.Tensor
-        if name not in ("Tensor.array", "Tensor.write"):
+        if name not in OWN:
             assert hasattr(space, attribute), name
 
 
@@ -1416,8 +1423,8 @@ UNSUPPORTED = {
     "create_graph": lambda t: t.ones((), requires_grad=True).mul(2).backward(create_graph=True),
     "inputs": lambda t: _with_inputs(t),
     "assign": lambda t: t.zeros(2).__setitem__(0, t.ones((), requires_grad=True)),
-    "iadd": lambda t: t.zeros(2).add_(t.ones(2, requires_grad=True)),
-    "inner": lambda t: (t.ones(2, requires_grad=True) * 2).add_(1),
+    "inner": lambda t: (t.ones(2, requires_grad=True) * 2).relu_(),
+    "view": lambda t: (t.ones(2, requires_grad=True) * 2)[:1].add_(1),
     "bce": lambda t: t.nn.functional.binary_cross_entropy(
         t.full((2,), 0.5), t.full((2,), 0.5, requires_grad=True)
     ),
@@ -1511,8 +1518,11 @@ for schema in torch._C._jit_get_all_schemas():
 def signature_names():
     for name in public_names():
         owner, _, attribute = name.rpartition(".")
-        own = name in ("Tensor.array", "Tensor.write")
-        if not own and attribute not in SIGNATURE_EXCEPTIONS and not attribute.startswith("__"):
+        if (
+            name not in OWN
+            and attribute not in SIGNATURE_EXCEPTIONS
+            and not attribute.startswith("__")
+        ):
             yield owner, attribute
 
 

@@ -40,7 +40,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype=dtype)
-    return Tensor(_as_array(data, dtype, copy=False))
+    return _shared(_as_array(data, dtype, copy=False))
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
@@ -52,7 +52,14 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
         raise TypeError(f"from_numpy 要求 NumPy 数组，收到 {type(ndarray).__name__}")
     _check_strides(ndarray)
     dtypes.as_dtype(ndarray.dtype)
-    return Tensor(ndarray)
+    return _shared(ndarray)
+
+
+def _shared(array: np.ndarray) -> Tensor:
+    """内存是外面的：记下别人也看得见。"""
+    out = Tensor(array)
+    out._version_cell[1] = True
+    return out
 
 
 def _check_strides(array: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 书中：sec-bp-engine
 """
 
+from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
@@ -42,11 +43,27 @@ def _check_fits(self: Tensor, shape: tuple[int, ...]) -> None:
         raise RuntimeError(f"就地运算不能改变形状：{self.shape} 与 {shape}")
 
 
-def _update(ufunc: np.ufunc, self: Tensor, value: Any) -> Tensor:
+def _update(operation: Callable, ufunc: np.ufunc, self: Tensor, value: Any) -> Tensor:
+    """x ← operation(x, value)；在计算图里照平常的算，不在图里就直接改数值。"""
+    traced = self.grad_fn is not None or getattr(value, "requires_grad", False)
+    if traced and is_grad_enabled():
+        return _traced_update(operation, self, value)
     value = _value(self, value)
     _check_fits(self, np.shape(value))
     out = self.write()
     ufunc(out, value, out=out, casting="unsafe")
+    return self
+
+
+def _traced_update(operation: Callable, self: Tensor, value: Any) -> Tensor:
+    if self.is_leaf and self.requires_grad:
+        self.write()  # 叶子不能就地改，由它报错
+    _value(self, Tensor(value.array) if isinstance(value, Tensor) else value)
+    _check_fits(self, np.shape(getattr(value, "array", value)))
+    if self.grad_fn is not None and self.grad_fn.tensor is not None:
+        raise NotImplementedError("retain_grad() 过的张量不支持就地修改；请写成 x = x + y")
+    self._version_cell[0] += 1  # 反向要用旧值的运算从此报错，与 PyTorch 相同
+    self.become(elementwise.cast(operation(self, value), self.dtype))
     return self
 
 
@@ -55,7 +72,7 @@ def add_(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.add, self, other if alpha == 1 else other * alpha)
+    return _update(elementwise.add, np.add, self, other if alpha == 1 else other * alpha)
 
 
 def sub_(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
@@ -63,7 +80,7 @@ def sub_(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.subtract, self, other if alpha == 1 else other * alpha)
+    return _update(elementwise.sub, np.subtract, self, other if alpha == 1 else other * alpha)
 
 
 def mul_(self: Tensor, other: Tensor | Number) -> Tensor:
@@ -71,7 +88,7 @@ def mul_(self: Tensor, other: Tensor | Number) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.multiply, self, other)
+    return _update(elementwise.mul, np.multiply, self, other)
 
 
 def div_(self: Tensor, other: Tensor | Number) -> Tensor:
@@ -81,7 +98,7 @@ def div_(self: Tensor, other: Tensor | Number) -> Tensor:
     """
     if self.dtype.kind != "f":
         raise RuntimeError(f"{self.dtype} 的张量不能就地除：商是浮点，放不进去")
-    return _update(np.divide, self, other)
+    return _update(elementwise.div, np.divide, self, other)
 
 
 def pow_(self: Tensor, exponent: Tensor | Number) -> Tensor:
@@ -89,7 +106,7 @@ def pow_(self: Tensor, exponent: Tensor | Number) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.power, self, exponent)
+    return _update(elementwise.pow, np.power, self, exponent)
 
 
 def neg_(self: Tensor) -> Tensor:
@@ -97,7 +114,7 @@ def neg_(self: Tensor) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.multiply, self, -1)
+    return _update(elementwise.mul, np.multiply, self, -1)
 
 
 def relu_(self: Tensor) -> Tensor:
@@ -105,7 +122,8 @@ def relu_(self: Tensor) -> Tensor:
 
     书中：sec-bp-relu
     """
-    return _update(np.maximum, self, 0)
+    np.maximum(out := self.write(), 0, out=out)
+    return self
 
 
 def clamp_(self: Tensor, min: Number | None = None, max: Number | None = None) -> Tensor:
