@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from dlbook.autograd import dtypes
+from dlbook.backprop._check import InputError
 
 
 def refuse(**options: object) -> None:
@@ -11,6 +12,15 @@ def refuse(**options: object) -> None:
     for name, value in options.items():
         if value:
             raise NotImplementedError(f"不支持 {name}={value!r}")
+
+
+def check_sizes(**sizes: int) -> None:
+    """各个尺寸应是不为负的整数，否则抛出 TypeError、ValueError。"""
+    for name, n in sizes.items():
+        if not isinstance(n, int | np.integer) or isinstance(n, bool):
+            raise TypeError(f"{name} 应是整数，收到 {n!r}")
+        if n < 0:
+            raise InputError(f"{name} 不能为负，收到 {n}")
 
 
 def parameter_dtype(device: object, dtype: DTypeLike | None) -> np.dtype:

@@ -29,8 +29,7 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
 
     书中：sec-bp-engine
     """
-    # Python 的 float 在 PyTorch 里指默认的浮点类型，在 NumPy 里却是 float64。
-    found = DEFAULT if dtype is builtins.float else np.dtype(dtype)
+    found = np.dtype(dtype)  # Python 的 float 指 float64，int 指 int64，与 PyTorch 相同
     if found not in SUPPORTED:
         raise TypeError(f"不支持的 dtype：{found}；可用 float32、float64、int64、bool 等")
     return found

@@ -15,6 +15,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
+from inspect import isgeneratorfunction
 from itertools import count
 from operator import attrgetter
 from typing import Any
@@ -103,7 +104,7 @@ class Tensor:
     书中：sec-bp-engine
     """
 
-    __slots__ = ("__weakref__", "_requires_grad", "_version_cell", "array", "grad", "grad_fn")
+    __slots__ = ("__weakref__", "_grad", "_requires_grad", "_version_cell", "array", "grad_fn")
     __array_ufunc__ = None  # 请 NumPy 让位：np.float32(2) * t 交给 Tensor.__rmul__
     __hash__ = object.__hash__  # == 逐元素比较，散列仍按对象
 
@@ -111,10 +112,10 @@ class Tensor:
         if type(data) is not np.ndarray:
             data = np.asarray(data, None if isinstance(data, np.generic) else dtypes.DEFAULT)
         self.array = data
-        self.grad = None
+        self._grad = None
         self.grad_fn = None
-        # 与 array 共用内存的张量（视图、detach）共用一个版本号。
-        self._version_cell = [0]
+        # [版本号, 这块内存有没有别人也看得见]；共用内存的张量（视图、detach）共用这一格。
+        self._version_cell = [0, False]
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
@@ -144,6 +145,26 @@ class Tensor:
         """
         self.requires_grad = requires_grad
         return self
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """累加至今的梯度，没有就是 None；可以换成形状、dtype 都与自己相同的张量。
+
+        书中：sec-bp-engine
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: "Tensor | None") -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad 应是 Tensor 或 None，收到 {type(value).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise RuntimeError(
+                    f"grad 应与张量同形状、同 dtype（{self.shape}、{self.dtype}），"
+                    f"收到 {value.shape}、{value.dtype}"
+                )
+        self._grad = value
 
     @property
     def is_leaf(self) -> bool:
@@ -201,8 +222,11 @@ class Tensor:
 
     @data.setter
     def data(self, value: "Tensor") -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data 应是 Tensor，收到 {type(value).__name__}")
         self.array = value.array
         self._version_cell = value._version_cell
+        self._version_cell[1] = True
 
     @property
     def _version(self) -> int:
@@ -222,12 +246,27 @@ class Tensor:
                     "需要求导的叶子不能就地修改；更新参数请放在 with dlbook.no_grad(): 之内"
                 )
             raise NotImplementedError(
-                "不支持就地修改计算图里的中间结果；请写成 x = x + y 而不是 x += y"
+                "计算图里的张量，就地的只支持 += -= *= /= **=；别的请写成不就地的，如 x = x.relu()"
             )
         if not self.array.flags.writeable:
             raise RuntimeError("这个张量是广播出来的视图，几个元素共用一处内存；先用 clone()")
         self._version_cell[0] += 1
         return self.array
+
+    def become(self, new: "Tensor") -> None:
+        """就地运算在计算图里的样子：换成 new 的数值与 new 在图里的位置，旧的内存不去碰它。
+
+        只有别人都看不见旧的内存时才行得通，否则抛出 NotImplementedError。
+
+        书中：sec-bp-engine
+        """
+        if self._version_cell[1]:
+            raise NotImplementedError(
+                "这块内存还有视图、detach() 或 NumPy 数组在用，计算图里不支持就地修改；"
+                "请写成 x = x + y 而不是 x += y"
+            )
+        self.array, self._version_cell = new.array, new._version_cell
+        self.grad_fn, self._requires_grad = new.grad_fn, True
 
     # 形状与数值
 
@@ -270,6 +309,7 @@ class Tensor:
         """
         if self._requires_grad and not force:
             raise RuntimeError("需要求导的张量不能直接 numpy()；请写 x.detach().numpy()")
+        self._version_cell[1] = True
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -322,7 +362,9 @@ class Tensor:
         return bool((self.array == getattr(element, "array", element)).any())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.array.ndim == 0 else format(str(self), spec)
+        if self.array.ndim and spec:
+            raise TypeError(f"形状 {self.shape} 的张量不能按 {spec!r} 排版；一个一个数地写")
+        return format(self.item(), spec) if self.array.ndim == 0 else str(self)
 
     def __deepcopy__(self, memo: dict) -> "Tensor":
         if self.grad_fn is not None:
@@ -394,6 +436,7 @@ def share_memory(out: Tensor, source: Tensor) -> Tensor:
     """
     if owner(out.array) is owner(source.array):
         out._version_cell = source._version_cell
+        out._version_cell[1] = True
     return out
 
 
@@ -421,6 +464,8 @@ def _propagate(root: Tensor, gradient: Any, retain: bool, deliver: Callable) -> 
     全引擎只有一条所有权的规矩：**梯度一经交出，给的人不再改它；收的人只有独占时才就地改**。
     反向函数交出来的数组，除了 dy 自己或 dy 的视图，都是新造的，归收的人独有。
     """
+    if not isinstance(root, Tensor):
+        raise NotImplementedError(f"一次只从一个张量出发，收到 {type(root).__name__}；先把它们相加")
     start = _edge(root)
     if start is None:
         raise RuntimeError("这个张量不是由需要求导（requires_grad=True）的张量算来的")
@@ -502,11 +547,11 @@ def _add(total: tuple | None, g: Any, owner_of_dy: np.ndarray | None) -> tuple[n
 
 def _accumulate(leaf: Tensor, g: np.ndarray, owned: bool) -> None:
     """把梯度加进叶子的 grad。第一次独占的就直接收下，不复制；以后就地相加。"""
-    if leaf.grad is None:
-        leaf.grad = Tensor(np.asarray(g) if owned else np.array(g))
+    if leaf._grad is None:
+        leaf._grad = Tensor(np.asarray(g) if owned else np.array(g))
     else:
-        leaf.grad.array += g
-        leaf.grad._version_cell[0] += 1
+        leaf._grad.array += g
+        leaf._grad._version_cell[0] += 1
 
 
 def grad(
@@ -540,14 +585,12 @@ def grad(
     return tuple(found.get(x) for x in inputs)
 
 
-class set_grad_enabled(ContextDecorator):
-    """在 with 之内（或被装饰的函数之内）打开、关闭计算图的记录。
+class _RecordingMode(ContextDecorator):
+    """with 之内（或被装饰的函数之内），按 mode 打开、关闭计算图的记录。"""
 
-    书中：sec-bp-engine
-    """
+    mode: bool
 
-    def __init__(self, mode: bool) -> None:
-        self.mode = mode
+    def __init__(self) -> None:
         self.previous: list[bool] = []  # 同一个对象可以嵌套着用
 
     def __enter__(self) -> None:
@@ -559,25 +602,53 @@ class set_grad_enabled(ContextDecorator):
         global _recording
         _recording = self.previous.pop()
 
+    def __call__(self, function: Callable) -> Callable:
+        if isgeneratorfunction(function):
+            raise NotImplementedError("不能装饰有 yield 的函数；请在函数里面写 with")
+        return super().__call__(function)
 
-class no_grad(set_grad_enabled):
-    """不记录计算图：评估、更新参数时用，省时间也省内存。
+
+class no_grad(_RecordingMode):
+    """不记录计算图：评估、更新参数时用，省时间也省内存。装饰函数时括号可省。
 
     书中：sec-bp-engine
     """
 
-    def __init__(self) -> None:
-        super().__init__(False)
+    mode = False
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
 
 
-class enable_grad(set_grad_enabled):
+class enable_grad(no_grad):
     """在 no_grad 之内重新记录。
 
     书中：sec-bp-engine
     """
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    mode = True
+
+
+class set_grad_enabled(_RecordingMode):
+    """打开、关闭计算图的记录：单独一句，立即生效；写成 with 或装饰函数，只管那里面。
+
+    书中：sec-bp-engine
+    """
+
+    def __init__(self, mode: bool) -> None:
+        global _recording
+        super().__init__()
+        self.mode = mode
+        self.before, _recording = _recording, mode
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self.previous[-1] = self.before  # 出了 with，回到造它之前
+
+    def __call__(self, function: Callable) -> Callable:
+        global _recording
+        _recording = self.before
+        return (enable_grad if self.mode else no_grad)(function)
 
 
 def is_grad_enabled() -> bool:

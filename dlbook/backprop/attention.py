@@ -30,7 +30,7 @@ def scaled_dot_product_attention(
 
     书中：sec-bp-attention
     """
-    _check(query, key, value)
+    _check(query, key, value, attn_mask)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     # 缩放 k (S × d)，比缩放分数 (L × S) 省。
     p = query @ _transposed(key, scale)
@@ -106,7 +106,9 @@ def _heads_last(p: np.ndarray, value: np.ndarray) -> np.ndarray | None:
     return np.empty((b, n, h, d), p.dtype).transpose(0, 2, 1, 3)
 
 
-def _check(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> None:
+def _check(
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, attn_mask: np.ndarray | None
+) -> None:
     for name, x in (("query", query), ("key", key), ("value", value)):
         check_floating(name, x)
         if x.ndim < 2:
@@ -116,4 +118,17 @@ def _check(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> None:
         raise InputError(
             "query (…, L, d)、key (…, S, d)、value (…, S, dv) 的 d 与 S 应对得上，"
             f"收到 {query.shape}、{key.shape}、{value.shape}"
+        )
+    try:
+        batch = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+        scores = (*batch, query.shape[-2], key.shape[-2])
+        mask = () if attn_mask is None else attn_mask.shape
+        fits = np.broadcast_shapes(scores, mask) == scores
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InputError(
+            "query、key、value 前面的轴应能广播，attn_mask 应能广播到 (…, L, S)，收到 "
+            f"{query.shape}、{key.shape}、{value.shape}"
+            + ("" if attn_mask is None else f" 与 {attn_mask.shape}")
         )

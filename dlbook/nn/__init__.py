@@ -30,6 +30,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "Dropout": "dropout",
         "ReLU": "activation",
         "GELU": "activation",
+        "LeakyReLU": "activation",
+        "ELU": "activation",
         "SiLU": "activation",
         "Sigmoid": "activation",
         "Tanh": "activation",

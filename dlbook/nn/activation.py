@@ -56,6 +56,42 @@ class SiLU(Module):
         return F.silu(input)
 
 
+class LeakyReLU(Module):
+    """x > 0 处是 x，其余是 negative_slope·x，逐元素，形状不变。inplace=True 不支持。
+
+    书中：sec-bp-relu
+    """
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        refuse(inplace=inplace)
+        self.negative_slope, self.inplace = negative_slope, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class ELU(Module):
+    """x > 0 处是 x，其余是 alpha·(eˣ − 1)，逐元素，形状不变。inplace=True 不支持。
+
+    书中：sec-bp-relu
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        refuse(inplace=inplace)
+        self.alpha, self.inplace = alpha, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}"
+
+
 class Sigmoid(Module):
     """σ(x) = 1/(1 + e⁻ˣ)，逐元素，形状不变。
 

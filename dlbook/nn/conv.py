@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import dlbook.nn.functional as F
-from dlbook._options import parameter_dtype
+from dlbook._options import check_sizes, parameter_dtype
 from dlbook.autograd.tensor import Tensor
 from dlbook.nn import init
 from dlbook.nn.module import Module
@@ -43,6 +43,7 @@ class Conv2d(Module):
     ) -> None:
         super().__init__()
         dtype = parameter_dtype(device, dtype)
+        check_sizes(in_channels=in_channels, out_channels=out_channels)
         if groups <= 0 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"groups={groups} 应是正整数，并能整除 in_channels={in_channels} "

@@ -14,8 +14,9 @@ import numpy as np
 
 from dlbook import random
 from dlbook._options import refuse
+from dlbook.autograd.dtypes import int64, uint8
 from dlbook.autograd.ops import reductions
-from dlbook.autograd.ops._common import floating, tensor_only
+from dlbook.autograd.ops._common import floating, operands, tensor_only
 from dlbook.autograd.ops.elementwise import relu as _relu
 from dlbook.autograd.ops.elementwise import sigmoid as _sigmoid
 from dlbook.autograd.ops.elementwise import tanh as _tanh
@@ -487,6 +488,11 @@ def batch_norm(
     书中：sec-bp-layernorm
     """
     x = tensor_only(input)
+    for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if running is not None and x.ndim > 1 and running.shape != x.shape[1:2]:
+            raise RuntimeError(
+                f"{name} 应每个通道一个数，input 有 {x.shape[1]} 个通道，收到 {running.shape}"
+            )
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError("评估（training=False）时要给 running_mean 与 running_var")
@@ -566,6 +572,8 @@ def scaled_dot_product_attention(
 
 # 损失
 
+CLASS_DTYPES = (int64, uint8)  # 类别编号可用的 dtype，与 PyTorch 相同
+
 
 def _reduce(loss: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
@@ -598,7 +606,7 @@ def cross_entropy(
     refuse(size_average=size_average, reduce=reduce)
     x, t = tensor_only(input), tensor_only(target, "target")
     plain = weight is None and reduction == "mean" and not label_smoothing and ignore_index < 0
-    if plain and x.ndim == 2 and x.array.size and t.dtype.kind in "iu":
+    if plain and x.ndim == 2 and x.array.size and t.dtype in CLASS_DTYPES:
         try:
             # 最常见的情形：softmax 与交叉熵合成一步，反向就是 (softmax − 独热) / m。
             return apply(losses.cross_entropy, losses.cross_entropy_backward, x, target=t.array)
@@ -665,11 +673,11 @@ def nll_loss(
     x, t = tensor_only(input), tensor_only(target, "target")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'reduction 应是 "mean"、"sum" 或 "none"，收到 {reduction!r}')
-    if t.dtype.kind not in "iu":
-        raise RuntimeError(f"target 应是整数张量（类别编号），收到 {t.dtype}")
+    if t.dtype not in CLASS_DTYPES:
+        raise RuntimeError(f"target（类别编号）应是 int64，收到 {t.dtype}；先写 target.long()")
     expected = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
     if x.ndim == 0 or t.shape != expected:
-        raise ValueError(f"input {x.shape} 的 target 形状应是 {expected}，收到 {t.shape}")
+        raise InputError(f"input {x.shape} 的 target 形状应是 {expected}，收到 {t.shape}")
     if weight is not None and weight.shape != (x.shape[1 if x.ndim > 1 else 0],):
         raise RuntimeError(f"weight 应每类一个数，收到形状 {weight.shape}")
     return apply(
@@ -773,6 +781,8 @@ def binary_cross_entropy(
     refuse(size_average=size_average, reduce=reduce)
     _same_shape(input, target)
     _constant_target(target)
+    if target.dtype != input.dtype:
+        raise RuntimeError(f"target 应与 input 同为 {input.dtype}，收到 {target.dtype}")
     loss = apply(
         losses.binary_cross_entropy,
         losses.binary_cross_entropy_backward,
@@ -798,6 +808,7 @@ def binary_cross_entropy_with_logits(
     refuse(size_average=size_average, reduce=reduce)
     _same_shape(input, target)
     _constant_target(target)
+    input, target = operands(input, target)
     loss = apply(
         losses.binary_cross_entropy_with_logits,
         losses.binary_cross_entropy_with_logits_backward,
@@ -811,3 +822,7 @@ def binary_cross_entropy_with_logits(
 def _constant_target(target: Tensor) -> None:
     if target.requires_grad:
         raise NotImplementedError("二元交叉熵的 target 不能求导")
+    if target.dtype.kind != "f":
+        raise RuntimeError(
+            f"二元交叉熵的 target 应是浮点，收到 {target.dtype}；先写 target.float()"
+        )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import dlbook.nn.functional as F
-from dlbook._options import parameter_dtype
+from dlbook._options import check_sizes, parameter_dtype
 from dlbook.autograd.tensor import Tensor
 from dlbook.nn import init
 from dlbook.nn.module import Module
@@ -66,6 +66,7 @@ class Linear(Module):
     ) -> None:
         super().__init__()
         dtype = parameter_dtype(device, dtype)
+        check_sizes(in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(np.empty((out_features, in_features), dtype))
         self.register_parameter("bias", Parameter(np.empty(out_features, dtype)) if bias else None)

@@ -302,6 +302,8 @@ class Module:
 
         strict=True 时名字须恰好对上；形状总须相同。不合则抛出 RuntimeError，一个数也不改。
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict 应是字典，收到 {type(state_dict).__name__}")
         own = self.state_dict(keep_vars=True)
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -354,4 +356,8 @@ def indent(text: str) -> str:
 
 
 def _values(value: Any) -> np.ndarray:
-    return value.array if isinstance(value, Tensor) else np.asarray(value)
+    if isinstance(value, Tensor):
+        return value.array
+    if not hasattr(value, "__array__"):
+        raise RuntimeError(f"state_dict 里应是张量，收到 {type(value).__name__}")
+    return np.asarray(value)

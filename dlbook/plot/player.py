@@ -72,7 +72,7 @@ class Player:
         self._active.append(node)
 
     def _show(self, number: float) -> str:
-        return f"{number:.{self._digits}g}".replace("-", "−")
+        return f"{number + 0.0:.{self._digits}g}".replace("-", "−")  # 加 0，−0 就成了 0
 
     def __repr__(self) -> str:
         return "\n".join(f"{n}. {text}" for n, text in enumerate(self._steps, 1))

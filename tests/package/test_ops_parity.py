@@ -332,6 +332,16 @@ for symbol, f in {
 }.items():  # fmt: skip
     operator(symbol, f, safe(2, 3))
     operator(symbol, f, INTEGERS) if symbol not in ("__rtruediv__", "__rpow__") else None
+operator("__rfloordiv__", lambda a: 7 // a, K([-3, 2, 4]))
+operator("__rfloordiv__", lambda a: 7 // a, safe(2, 3), grad=False)
+operator("__rmod__", lambda a: 7 % a, K([-3, 2, 4]))
+operator("__rmod__", lambda a: 7.5 % a, safe(2, 3), grad=False)
+for symbol, f in {
+    "__rand__": lambda a: [6 & a, True & a], "__ror__": lambda a: [6 | a, True | a],
+    "__rxor__": lambda a: [6 ^ a, True ^ a],
+}.items():  # fmt: skip
+    operator(symbol, f, INTEGERS)
+    operator(symbol, f, BOOLS)
 operator("__rtruediv__", lambda a: 2 / a, K([1, 2, 4]))
 operator("__rpow__", lambda a: 2**a, INTEGERS)
 operator("__rmul__", lambda a: np.float64(2.0) * a, X(2, 3))
@@ -569,6 +579,17 @@ case("__getitem__", lambda t, x, i: x[i:], X(3, 4), K(1))
 case("__getitem__", lambda t, x: x[...], X())
 case("__getitem__", lambda t, x: [x[0] * 2, x[1:], x[:, 1], x.sum()], X(3, 4))
 case("__getitem__", lambda t, x, i: x[:, None, i], X(3, 4), K([1, 2]))
+# 整数与数组混用，中间隔着切片：NumPy 会把数组那一轴提到最前，PyTorch 不会。
+for mixed in (
+    lambda x, i: x[0, :, i], lambda x, i: x[i, :, 1], lambda x, i: x[0, i],
+    lambda x, i: x[i, 0], lambda x, i: x[-1, ..., i], lambda x, i: x[i, None, 0],
+    lambda x, i: x[0, None, :, i], lambda x, i: x[:, 1, i], lambda x, i: x[i, :, i],
+    lambda x, i: x[0, 1, i],
+):  # fmt: skip
+    case("__getitem__", lambda t, x, i, f=mixed: f(x, i), X(2, 3, 4), K([1, 0, 1]))
+case("__getitem__", lambda t, x, m: x[0, :, m], X(2, 3, 3), K([True, False, True]))
+case("__getitem__", lambda t, x, m: x[m, 0], X(2, 3, 4), BOOLS)
+case("__getitem__", lambda t, x: [x[True], x[None, True], x[False]], X(2, 3))
 INDEX = K([[0, 2, 1], [1, 1, 0]])
 both("gather", X(3, 3), args=()) if False else None
 for dim in (0, 1, -1):
@@ -653,6 +674,19 @@ for name in ("tensor", "as_tensor"):
 creation("tensor", lambda t: t.tensor([1.0], requires_grad=True).requires_grad)
 creation("tensor", lambda t: t.tensor(np.float64(1.5)))
 creation("tensor", lambda t: t.tensor([t.tensor(1.0), t.tensor(2.0)]))
+# 列表里各种数混在一起：dtype 照 PyTorch 的规则升级，NumPy 的数带着自己的 dtype。
+for data in (
+    [np.float64(1.5), np.float64(2)], [1.0, np.float32(2)], [True, np.int32(2)], [1, 2.5, True],
+    [np.array([1.0, 2.0]), np.array([3.0, 4.0])], [[], []], range(3), [np.int8(1), np.int8(2)],
+    [1.0, np.int64(2)],
+):  # fmt: skip
+    creation("tensor", lambda t, data=data: t.tensor(data))
+creation("tensor", lambda t: t.tensor([1, t.tensor(2.0, dtype=t.float64)]))
+# Python 的 float、int、bool 当 dtype 用：float64、int64、bool
+for kind in (float, int, bool):
+    creation("zeros", lambda t, kind=kind: t.zeros(2, dtype=kind))
+    creation("tensor", lambda t, kind=kind: t.tensor([1, 0], dtype=kind))
+    method("to", X(3, grad=False), args=(kind,))
 creation("from_numpy", lambda t: t.from_numpy(np.arange(6.0).reshape(2, 3)))
 creation("from_numpy", lambda t: t.from_numpy(np.array([1, 2], np.uint8)))
 for name in ("zeros", "ones"):
@@ -729,6 +763,11 @@ case("Tensor.requires_grad_", lambda t, x: x.requires_grad_().requires_grad, X(2
 case("no_grad", lambda t, x: _under(t.no_grad(), x), X(2))
 case("enable_grad", lambda t, x: _under(t.enable_grad(), x), X(2))
 case("set_grad_enabled", lambda t, x: _under(t.set_grad_enabled(False), x), X(2))
+case("set_grad_enabled", lambda t, x: _switched(t, x), X(2))
+case("no_grad", lambda t, x: [_decorated(t, t.no_grad)(x), _decorated(t, t.no_grad())(x)], X(2))
+case("enable_grad", lambda t, x: [_decorated(t, d)(x) for d in (t.enable_grad, t.enable_grad())],
+     X(2))  # fmt: skip
+case("set_grad_enabled", lambda t, x: _decorated(t, t.set_grad_enabled(False))(x), X(2))
 case("is_grad_enabled", lambda t, x: [t.is_grad_enabled(), _off(t)], X(2))
 
 
@@ -736,6 +775,28 @@ def _under(context, x):
     with context:
         y = x * 2
     return y.requires_grad
+
+
+def _switched(t, x):
+    """单独一句就生效；写成 with 则出来时恢复；嵌套着也各归各。"""
+    t.set_grad_enabled(False)
+    seen = [(x * 2).requires_grad]
+    with t.set_grad_enabled(True):
+        seen.append((x * 2).requires_grad)
+    seen.append(t.is_grad_enabled())
+    t.set_grad_enabled(True)
+    switch = t.set_grad_enabled(False)
+    with switch:
+        seen.append(t.is_grad_enabled())
+    return [*seen, t.is_grad_enabled()]
+
+
+def _decorated(t, decorator):
+    @decorator
+    def double(x):
+        return [(x * 2).requires_grad, t.is_grad_enabled()]
+
+    return lambda x: [double(x), t.is_grad_enabled()]
 
 
 def _off(t):
@@ -797,6 +858,24 @@ for symbol, f in {
     "__imul__": lambda a, b: a.__imul__(b), "__itruediv__": lambda a, b: a.__itruediv__(b),
 }.items():  # fmt: skip
     operator(symbol, f, X(2, 3), X(3), grad=False)
+# x ∘= y 改的是同一块内存：别的名字、视图都看得见。
+for symbol, both_sides in {
+    "__iadd__": (X(2, 3), X(3)), "__isub__": (X(2, 3), K([1, 2, 3])),
+    "__imul__": (X(2, 3), X(2, 1)), "__itruediv__": (X(2, 3), X()),
+    "__ipow__": (X(2, 3, low=0.5, high=2), X(3)), "__ifloordiv__": (X(2, 3), X(3)),
+    "__imod__": (X(2, 3), X(3)), "__iand__": (INTEGERS, K([6, 5, 3])),
+    "__ior__": (BOOLS, K([True, False, False])), "__ixor__": (INTEGERS, K(True)),
+}.items():  # fmt: skip
+
+    def _aliased(a, b, method=symbol):
+        view, before = a[0], a
+        a = getattr(a, method)(b)
+        return [a, view, before, a is before]
+
+    operator(symbol, _aliased, *both_sides, grad=False)
+operator("__ipow__", lambda a: a.__ipow__(2), INTEGERS)
+operator("__ifloordiv__", lambda a: a.__ifloordiv__(-2), INTEGERS)
+operator("__imod__", lambda a: a.__imod__(-2), INTEGERS)
 
 
 def _assign(key, value):
@@ -811,6 +890,9 @@ for key, value in [(0, 1.5), ((slice(None), 1), -1), ((0, 2), 3.0), (slice(0, 2)
     case("__setitem__", _assign(key, value), X(3, 4), grad=False)
 case("__setitem__", _assign((slice(None), 1), None), X(3, 4), X(3), grad=False)
 case("__setitem__", lambda t, x, m: _assign(m, 9.0)(t, x), X(2, 3), BOOLS, grad=False)
+case("__setitem__", lambda t, x, i, v: _assign((0, slice(None), i), v)(t, x),
+     X(2, 3, 4), K([2, 0]), X(3, 2), grad=False)  # fmt: skip
+case("__setitem__", lambda t, x, i: _assign((i, 1), 5.0)(t, x), X(2, 3, 4), K([1, 1]), grad=False)
 
 # nn.functional
 
@@ -1036,7 +1118,9 @@ ELSEWHERE = {
     "get_rng_state": "test_random_draws", "set_rng_state": "test_random_draws",
     "Tensor.array": "引擎内部的数组，torch 没有",
     "Tensor.write": "引擎内部的入口，torch 没有",
+    "Tensor.become": "引擎内部的入口，torch 没有",
 }  # fmt: skip
+OWN = {"Tensor.array", "Tensor.write", "Tensor.become"}
 DUNDER_ELSEWHERE = {
     "__init__", "__array__", "__deepcopy__", "__repr__", "__hash__",  # test_tensor.py
 }  # fmt: skip
@@ -1067,7 +1151,7 @@ def test_every_public_name_exists_in_torch():
         space = {"": torch, "Tensor": torch.Tensor, "F": torch.nn.functional}[owner]
         if attribute.startswith("__"):
             space = torch.Tensor
-        if name not in ("Tensor.array", "Tensor.write"):
+        if name not in OWN:
             assert hasattr(space, attribute), name
 
 
@@ -1147,7 +1231,14 @@ def test_finite_differences(one):
 
 REFUSALS = {
     "add": [lambda t: t.ones(2) + t.ones(3), lambda t: t.ones(2) + "a"],
-    "sub": [lambda t: t.tensor([True]) - t.tensor([True])],
+    "sub": [lambda t: t.tensor([True]) - t.tensor([True]), lambda t: 1 - t.tensor([True]),
+            lambda t: t.tensor([True]) - 1],
+    "neg": [lambda t: -t.tensor([True])],
+    "grad": [lambda t: setattr(t.ones(2, requires_grad=True), "grad", t.ones(3)),
+             lambda t: setattr(t.ones(2, requires_grad=True), "grad", 1.0),
+             lambda t: setattr(t.ones(2, requires_grad=True), "grad", t.ones(2).double())],
+    "data": [lambda t: setattr(t.ones(2), "data", 1.0)],
+    "format": [lambda t: format(t.ones(2), ".3f")],
     "pow": [lambda t: t.tensor([2]) ** -1],
     "floor_divide": [lambda t: t.tensor([2]) // 0],
     "remainder": [lambda t: t.tensor([2]) % 0],
@@ -1188,8 +1279,8 @@ REFUSALS = {
                lambda t: t.ones(2, 3).expand(3)],
     "repeat": [lambda t: t.ones(2, 3).repeat(2)],
     "cat": [lambda t: t.cat([t.ones(2, 3), t.ones(3, 2)]), lambda t: t.cat([]),
-            lambda t: t.cat([t.ones(()), t.ones(())])],
-    "stack": [lambda t: t.stack([t.ones(2), t.ones(3)])],
+            lambda t: t.cat([t.ones(()), t.ones(())]), lambda t: t.cat(t.ones(2, 3))],
+    "stack": [lambda t: t.stack([t.ones(2), t.ones(3)]), lambda t: t.stack([])],
     "split": [lambda t: t.ones(4).split([1, 2]), lambda t: t.ones(4).split(-1)],
     "chunk": [lambda t: t.ones(4).chunk(0)],
     "unbind": [lambda t: t.ones(()).unbind()],
@@ -1197,14 +1288,20 @@ REFUSALS = {
                lambda t: t.gather(t.ones(2, 3), 1, t.tensor([0])),
                lambda t: t.gather(t.ones(2, 3), 1, t.tensor([[0.0]]))],
     "index_select": [lambda t: t.index_select(t.ones(2), 0, t.tensor([2]))],
-    "masked_fill": [lambda t: t.ones(2).masked_fill(t.tensor([1, 0]), 0.0)],
+    "masked_fill": [lambda t: t.ones(2).masked_fill(t.tensor([1, 0]), 0.0),
+                    lambda t: t.tensor([1]).masked_fill(t.tensor([True]), -math.inf),
+                    lambda t: t.tensor([1]).masked_fill_(t.tensor([True]), -math.inf),
+                    lambda t: t.tensor([1]).fill_(math.nan)],
     "masked_select": [lambda t: t.masked_select(t.ones(2), t.tensor([1, 0]))],
     "tril": [lambda t: t.tril(t.ones(3))],
     "where": [lambda t: t.where(t.tensor([1, 0]), 1.0, 2.0)],
     "getitem": [lambda t: t.ones(2)[2], lambda t: t.ones(2)[0, 0], lambda t: t.ones(2)[::-1],
                 lambda t: t.ones(2)[t.tensor([1.5])], lambda t: t.ones(2)[t.tensor([True])],
-                lambda t: t.ones(2)["a"]],
-    "setitem": [lambda t: t.ones(2).__setitem__(slice(None), t.ones(3))],
+                lambda t: t.ones(2)["a"], lambda t: t.ones(2)[1.0]],
+    "setitem": [lambda t: t.ones(2).__setitem__(slice(None), t.ones(3)),
+                lambda t: t.ones(2).__setitem__(slice(None), [1, 2]),
+                lambda t: t.ones(2).__setitem__(slice(None), np.ones(2)),
+                lambda t: t.ones(2).__setitem__(3, 0)],
     "clamp": [lambda t: t.clamp(t.ones(2))],
     "item": [lambda t: t.ones(2).item()],
     "bool": [lambda t: bool(t.ones(2))],
@@ -1225,7 +1322,11 @@ REFUSALS = {
                 lambda t: t.ones(1).expand(3).add_(1),
                 lambda t: t.ones(2).add_(t.ones(3)), lambda t: t.ones(2).add_(t.ones(2, 2)),
                 lambda t: t.tensor([1]).add_(1.5), lambda t: t.tensor([1]).div_(2)],
-    "creation": [lambda t: t.tensor([[1, 2], [3]]), lambda t: t.zeros(-1),
+    "creation": [lambda t: t.tensor("a"), lambda t: t.tensor(None), lambda t: t.tensor([None]),
+                 lambda t: t.tensor({1: 2}), lambda t: t.tensor([t.ones(2), t.ones(2)]),
+                 lambda t: t.tensor([300], dtype=t.int8), lambda t: t.randint(5, 2),
+                 lambda t: t.tensor(np.arange(3)[::-1]), lambda t: t.from_numpy(np.ones(3)[::-1]),
+                 lambda t: t.tensor([[1, 2], [3]]), lambda t: t.zeros(-1),
                  lambda t: t.tensor(["a"]), lambda t: t.from_numpy([1, 2]),
                  lambda t: t.from_numpy(np.array(["a"])), lambda t: t.arange(0, 3, -1),
                  lambda t: t.linspace(0, 1, -1), lambda t: t.zeros(2.5), lambda t: t.zeros(),
@@ -1259,14 +1360,21 @@ REFUSALS = {
     "norms": [lambda t: t.nn.functional.layer_norm(t.ones(2, 3), (2,)),
               lambda t: t.nn.functional.layer_norm(t.ones(2, 3), (3,), t.ones(2)),
               lambda t: t.nn.functional.batch_norm(t.ones(1, 3), None, None, training=True),
+              lambda t: t.nn.functional.batch_norm(t.ones(2, 4), t.zeros(3), t.ones(3)),
               lambda t: t.nn.functional.gelu(t.ones(2), approximate="erf")],
     "attention": [lambda t: t.nn.functional.scaled_dot_product_attention(
                       t.ones(2, 3), t.ones(2, 4), t.ones(2, 4)),
                   lambda t: t.nn.functional.scaled_dot_product_attention(
-                      t.ones(2, 3), t.ones(2, 3), t.ones(2, 3), t.zeros(2, 2), is_causal=True)],
+                      t.ones(2, 3), t.ones(2, 3), t.ones(2, 3), t.zeros(2, 2), is_causal=True),
+                  lambda t: t.nn.functional.scaled_dot_product_attention(
+                      t.ones(1, 2, 3), t.ones(1, 2, 3), t.ones(1, 2, 3), t.zeros(3, 3)),
+                  lambda t: t.nn.functional.scaled_dot_product_attention(
+                      t.ones(2, 2, 3), t.ones(3, 2, 3), t.ones(3, 2, 3))],
     "cross_entropy": [
         lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, 3])),
         lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, -1])),
+        lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([[0], [1]])),
+        lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, 1], dtype=t.int32)),
         lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, 1, 2])),
         lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.ones(2, 2)),
         lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, 1]), reduction="avg"),
@@ -1276,7 +1384,11 @@ REFUSALS = {
         lambda t: t.nn.functional.nll_loss(t.ones(2, 3), t.tensor([0, 1, 2]))],
     "bce": [lambda t: t.nn.functional.binary_cross_entropy(t.ones(2) * 2, t.ones(2)),
             lambda t: t.nn.functional.binary_cross_entropy(t.ones(2), t.ones(3)),
-            lambda t: t.nn.functional.binary_cross_entropy_with_logits(t.ones(2), t.ones(3))],
+            lambda t: t.nn.functional.binary_cross_entropy_with_logits(t.ones(2), t.ones(3)),
+            lambda t: t.nn.functional.binary_cross_entropy(t.ones(2), t.tensor([0, 1])),
+            lambda t: t.nn.functional.binary_cross_entropy(t.ones(2), t.ones(2).double()),
+            lambda t: t.nn.functional.binary_cross_entropy_with_logits(
+                t.ones(2), t.tensor([0, 1]))],
     "smooth_l1_loss": [lambda t: t.nn.functional.smooth_l1_loss(t.ones(2), t.ones(2), beta=-1.0)],
 }  # fmt: skip
 
@@ -1305,11 +1417,14 @@ UNSUPPORTED = {
     "norm": lambda t: t.norm(t.ones(2), p=3),
     "round": lambda t: t.round(t.ones(2), decimals=1),
     "clamp": lambda t: t.clamp(t.ones(2), t.zeros(2)),
+    "uint8": lambda t: t.ones(2)[t.tensor([0, 1], dtype=t.uint8)],
+    "generator": lambda t: t.no_grad()(_numbers),
+    "outputs": lambda t: _with_outputs(t),
     "create_graph": lambda t: t.ones((), requires_grad=True).mul(2).backward(create_graph=True),
     "inputs": lambda t: _with_inputs(t),
     "assign": lambda t: t.zeros(2).__setitem__(0, t.ones((), requires_grad=True)),
-    "iadd": lambda t: t.zeros(2).add_(t.ones(2, requires_grad=True)),
-    "inner": lambda t: (t.ones(2, requires_grad=True) * 2).add_(1),
+    "inner": lambda t: (t.ones(2, requires_grad=True) * 2).relu_(),
+    "view": lambda t: (t.ones(2, requires_grad=True) * 2)[:1].add_(1),
     "bce": lambda t: t.nn.functional.binary_cross_entropy(
         t.full((2,), 0.5), t.full((2,), 0.5, requires_grad=True)
     ),
@@ -1318,6 +1433,15 @@ UNSUPPORTED = {
     ),
     "fill": lambda t: t.masked_fill(t.ones(1), t.tensor([True]), t.ones((), requires_grad=True)),
 }
+
+
+def _numbers():
+    yield 1
+
+
+def _with_outputs(t):
+    x = t.ones((), requires_grad=True)
+    t.autograd.grad([x * 2, x * 3], x)
 
 
 def _with_inputs(t):
@@ -1394,8 +1518,11 @@ for schema in torch._C._jit_get_all_schemas():
 def signature_names():
     for name in public_names():
         owner, _, attribute = name.rpartition(".")
-        own = name in ("Tensor.array", "Tensor.write")
-        if not own and attribute not in SIGNATURE_EXCEPTIONS and not attribute.startswith("__"):
+        if (
+            name not in OWN
+            and attribute not in SIGNATURE_EXCEPTIONS
+            and not attribute.startswith("__")
+        ):
             yield owner, attribute
 
 

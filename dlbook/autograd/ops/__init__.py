@@ -31,7 +31,8 @@ METHODS = {
     products: "bmm dot matmul mm mv outer",
     inplace: (
         "add_ clamp_ copy_ div_ fill_ masked_fill_ mul_ neg_ normal_ pow_ relu_ sub_ uniform_ "
-        "zero_ scatter_ __setitem__ __iadd__ __isub__ __imul__ __itruediv__"
+        "zero_ scatter_ __setitem__ __iadd__ __isub__ __imul__ __itruediv__ __ipow__ "
+        "__ifloordiv__ __imod__ __iand__ __ior__ __ixor__"
     ),
 }
 OPERATORS = {
@@ -44,15 +45,20 @@ OPERATORS = {
     "__truediv__": elementwise.div,
     "__rtruediv__": elementwise.rdiv,
     "__floordiv__": elementwise.floor_divide,
+    "__rfloordiv__": elementwise.rfloordiv,
     "__mod__": elementwise.remainder,
+    "__rmod__": elementwise.rmod,
     "__pow__": elementwise.pow,
     "__rpow__": elementwise.rpow,
     "__neg__": elementwise.neg,
     "__abs__": elementwise.abs,
     "__invert__": elementwise.invert,
     "__and__": elementwise.bitwise_and,
+    "__rand__": elementwise.bitwise_and,
     "__or__": elementwise.bitwise_or,
+    "__ror__": elementwise.bitwise_or,
     "__xor__": elementwise.bitwise_xor,
+    "__rxor__": elementwise.bitwise_xor,
     "__eq__": elementwise.equals,
     "__ne__": elementwise.differs,
     "__lt__": elementwise.lt,

@@ -3,7 +3,9 @@
 书中：sec-bp-engine
 """
 
+import builtins
 from collections.abc import Sequence
+from functools import reduce
 from numbers import Number
 from typing import Any
 
@@ -14,6 +16,7 @@ from dlbook.autograd import dtypes
 from dlbook.autograd.ops._common import sizes, tensor_only
 from dlbook.autograd.ops.elementwise import check_device
 from dlbook.autograd.tensor import Tensor
+from dlbook.backprop._check import DtypeError
 
 
 def tensor(
@@ -37,7 +40,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype=dtype)
-    return Tensor(_as_array(data, dtype, copy=False))
+    return _shared(_as_array(data, dtype, copy=False))
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
@@ -47,8 +50,21 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy 要求 NumPy 数组，收到 {type(ndarray).__name__}")
+    _check_strides(ndarray)
     dtypes.as_dtype(ndarray.dtype)
-    return Tensor(ndarray)
+    return _shared(ndarray)
+
+
+def _shared(array: np.ndarray) -> Tensor:
+    """内存是外面的：记下别人也看得见。"""
+    out = Tensor(array)
+    out._version_cell[1] = True
+    return out
+
+
+def _check_strides(array: np.ndarray) -> None:
+    if any(step < 0 for step in array.strides):
+        raise ValueError("数组的步长是负的（如 a[::-1]），PyTorch 也不接受；先写 a.copy()")
 
 
 def _as_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
@@ -56,26 +72,47 @@ def _as_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
         data = data.array
     if isinstance(data, np.ndarray | np.generic):
         wanted = dtypes.as_dtype(data.dtype if dtype is None else dtype)
+        _check_strides(np.asarray(data))
         return np.array(data, wanted) if copy else np.asarray(data, wanted)
+    found: set[np.dtype] = set()
+    plain = _plain(data, found)
     try:
-        array = np.array(_plain(data))
+        array = np.array(plain)
     except ValueError:
         raise ValueError("各行长短不一，排不成张量") from None
-    if dtype is not None:
-        return array.astype(dtypes.as_dtype(dtype))
-    if array.size == 0 and array.dtype.kind == "f":
-        return array.astype(dtypes.DEFAULT)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"张量的元素应是数，收到 {array.dtype}")
-    found = {"f": dtypes.DEFAULT, "b": dtypes.bool}.get(array.dtype.kind, dtypes.int64)
-    return array.astype(found)
+    wanted = reduce(dtypes.promote, found, dtypes.bool) if found else dtypes.DEFAULT
+    wanted = wanted if dtype is None else dtypes.as_dtype(dtype)
+    if wanted.kind in "iu" and array.dtype.kind in "iuO" and array.size:
+        limits = np.iinfo(wanted)
+        low = limits.min or -limits.max  # 无符号的照 PyTorch，负数绕回去
+        if array.min() < low or array.max() > limits.max:
+            raise RuntimeError(f"有的数超出了 {wanted} 的范围")
+    return array.astype(wanted)
 
 
-def _plain(data: Any) -> Any:
-    """列表里夹着张量时，换成数。"""
-    if isinstance(data, list | tuple):
-        return [_plain(x) for x in data]
-    return data.tolist() if isinstance(data, Tensor) else data
+class NotANumber(DtypeError, ValueError):
+    """元素不是数。PyTorch 视情形抛 TypeError、ValueError、RuntimeError，照哪种都接得住。"""
+
+
+PYTHON_NUMBERS = {builtins.bool: dtypes.bool, int: dtypes.int64, float: dtypes.DEFAULT}
+
+
+def _plain(data: Any, found: set[np.dtype]) -> Any:
+    """嵌套的列表，夹着的张量换成数；元素的各种 dtype 记进 found。不是数的抛出 NotANumber。"""
+    kind = type(data)
+    if kind in PYTHON_NUMBERS:
+        found.add(PYTHON_NUMBERS[kind])
+        return data
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        return [_plain(x, found) for x in data]
+    if isinstance(data, Tensor):
+        if data.array.size != 1:
+            raise ValueError(f"列表里的张量只能是一个数，收到形状 {data.shape}；要叠起来请用 stack")
+        data = data.array.reshape(())[()]
+    if isinstance(data, np.ndarray | np.generic) and data.dtype in dtypes.SUPPORTED:
+        found.add(data.dtype)
+        return data
+    raise NotANumber(f"张量的元素应是数，收到 {kind.__name__}")
 
 
 def _filled(make: Any, size: tuple, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
@@ -353,6 +390,8 @@ def randint(
     if len(bounds_and_size) not in (2, 3):
         raise TypeError("randint 的写法是 randint(high, size) 或 randint(low, high, size)")
     *bounds, size = bounds_and_size
+    if not isinstance(size, Sequence):
+        raise TypeError(f"randint 的形状应是元组，如 (3,)，收到 {size!r}")
     low, high = (0, *bounds) if len(bounds) == 1 else bounds
     if low >= high:
         raise RuntimeError(f"randint 要求 low < high，收到 {low} 与 {high}")

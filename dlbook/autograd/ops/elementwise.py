@@ -32,11 +32,10 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
     书中：sec-bp-engine
     """
-    other = other if alpha == 1 else mul(other, alpha)
-    a, b = operands(input, other)
-    if getattr(a, "dtype", None) == dtypes.bool or getattr(b, "dtype", None) == dtypes.bool:
+    if any(getattr(x, "dtype", None) == dtypes.bool for x in (input, other)):
         raise RuntimeError("布尔张量不能相减；取反请用 ~，异或请用 ^")
-    return apply(pairs.sub, pairs.sub_backward, a, b)
+    other = other if alpha == 1 else mul(other, alpha)
+    return apply(pairs.sub, pairs.sub_backward, *operands(input, other))
 
 
 def rsub(input: Tensor, other: Number) -> Tensor:
@@ -92,6 +91,14 @@ def floor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
         return Tensor(np.floor_divide(_array(a), _array(b)))
 
 
+def rfloordiv(input: Tensor, other: Number) -> Tensor:
+    """⌊b / a⌋，即 ``other // input``。
+
+    书中：sec-bp-engine
+    """
+    return floor_divide(other, input)
+
+
 def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
     """a − b ⌊a / b⌋，符号随 b。
 
@@ -102,6 +109,14 @@ def remainder(input: Tensor, other: Tensor | Number) -> Tensor:
         raise RuntimeError("整数除以零")
     with np.errstate(divide="ignore", invalid="ignore"):
         return apply(pairs.remainder, pairs.remainder_backward, a, b)
+
+
+def rmod(input: Tensor, other: Number) -> Tensor:
+    """b 除以 a 的余数，即 ``other % input``。
+
+    书中：sec-bp-engine
+    """
+    return remainder(other, input)
 
 
 def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
@@ -337,8 +352,17 @@ cos = _unary(pairs.cos, pairs.cos_backward)
 tanh = _unary(activations.tanh, activations.tanh_backward)
 sigmoid = _unary(activations.sigmoid, activations.sigmoid_backward)
 square = _unary(pairs.square, pairs.square_backward, keep_integers=True)
-neg = _unary(pairs.neg, pairs.neg_backward, keep_integers=True)
 abs = _unary(pairs.abs, pairs.abs_backward, keep_integers=True)
+
+
+def neg(input: Tensor) -> Tensor:
+    """−x；布尔张量没有相反数。
+
+    书中：sec-bp-engine
+    """
+    if tensor_only(input).dtype == dtypes.bool:
+        raise RuntimeError("布尔张量没有相反数；取反请用 ~")
+    return apply(pairs.neg, pairs.neg_backward, input)
 
 
 def relu(input: Tensor) -> Tensor:

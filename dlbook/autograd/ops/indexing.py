@@ -22,12 +22,13 @@ def getitem(self: Tensor, index: Any) -> Tensor:
 
     书中：sec-bp-embedding
     """
-    key = normalise_index(index, self.shape)
+    out = self
     try:
-        out = apply(pairs.getitem, _getitem_backward, self, index=key)
+        for key in normalise_index(index):
+            out = share_memory(apply(pairs.getitem, _getitem_backward, out, index=key), out)
     except IndexError as error:
         raise IndexError(f"下标 {index} 用不到形状 {self.shape} 上：{error}") from None
-    return share_memory(out, self)
+    return out
 
 
 def _getitem_backward(dy: np.ndarray, cache: tuple) -> Partial:
@@ -39,33 +40,53 @@ def _getitem_backward(dy: np.ndarray, cache: tuple) -> Partial:
     return Partial(shape, dtype, add_to)
 
 
-def normalise_index(index: Any, shape: tuple[int, ...]) -> tuple:
-    """把下标变成 NumPy 的：张量换成数组，列表当作整数张量；总带省略号，好让结果总是数组。
+def normalise_index(index: Any) -> list[tuple]:
+    """把下标变成 NumPy 的，分成依次去取的一步或两步。
+
+    张量换成数组，列表当作整数张量；总带省略号，好让结果总是数组。整数与数组混用时分两步：先取整数，
+    再用数组。NumPy 会把整数也当作数组，``x[0, :, i]`` 的轴序就与 PyTorch 不同了。
 
     书中：sec-bp-embedding
     """
-    parts = list(index) if isinstance(index, tuple) else [index]
-    for i, part in enumerate(parts):
-        if isinstance(part, Tensor):
-            part = part.array
-        elif isinstance(part, Sequence) and not isinstance(part, str):
-            part = np.asarray(part, np.int64 if len(part) == 0 else None)
-        if isinstance(part, np.ndarray):
-            if part.dtype.kind not in "iub":
-                raise IndexError(f"下标应是整数或布尔张量，收到 {part.dtype}")
-            if part.ndim == 0 and part.dtype.kind != "b":
-                part = int(part)
-        elif isinstance(part, slice):
-            part = slice(*(None if s is None else s.__index__() for s in _bounds(part)))
-            if part.step is not None and part.step < 1:
-                raise ValueError("切片的步长应为正数；倒序请用 flip")
-        elif not (part is None or part is Ellipsis or isinstance(part, int | np.integer)):
-            raise TypeError(f"下标不支持 {type(part).__name__}")
-        parts[i] = part
-    advanced = any(isinstance(p, np.ndarray | bool) for p in parts)
-    if not advanced and not any(p is Ellipsis for p in parts):
-        parts.append(Ellipsis)
-    return tuple(parts)
+    parts = [_index_part(p) for p in (index if isinstance(index, tuple) else [index])]
+    if not any(isinstance(p, np.ndarray | bool) for p in parts):
+        return [tuple(parts) if any(p is Ellipsis for p in parts) else (*parts, Ellipsis)]
+    if not any(_is_integer(p) for p in parts):
+        return [tuple(parts)]
+    integers: list[Any] = []
+    for p in parts:
+        if isinstance(p, np.ndarray):  # 布尔数组有几维就占几轴
+            integers += [slice(None)] * (p.ndim if p.dtype.kind == "b" else 1)
+        elif p is not None and not isinstance(p, bool):
+            integers.append(p if _is_integer(p) or p is Ellipsis else slice(None))
+    if not any(p is Ellipsis for p in integers):
+        integers.append(Ellipsis)
+    return [tuple(integers), tuple(p for p in parts if not _is_integer(p))]
+
+
+def _is_integer(part: Any) -> bool:
+    return isinstance(part, int | np.integer) and not isinstance(part, bool)
+
+
+def _index_part(part: Any) -> Any:
+    if isinstance(part, Tensor):
+        part = part.array
+    elif isinstance(part, Sequence) and not isinstance(part, str):
+        part = np.asarray(part, np.int64 if len(part) == 0 else None)
+    if isinstance(part, np.ndarray):
+        if part.dtype == np.uint8:
+            raise NotImplementedError("uint8 的下标含糊：掩码请写 .bool()，编号请写 .long()")
+        if part.dtype.kind not in "iub":
+            raise IndexError(f"下标应是整数或布尔张量，收到 {part.dtype}")
+        return int(part) if part.ndim == 0 and part.dtype.kind != "b" else part
+    if isinstance(part, slice):
+        part = slice(*(None if s is None else s.__index__() for s in _bounds(part)))
+        if part.step is not None and part.step < 1:
+            raise ValueError("切片的步长应为正数；倒序请用 flip")
+    elif not (part is None or part is Ellipsis or isinstance(part, int | np.integer)):
+        error = IndexError if isinstance(part, float) else TypeError  # 与 PyTorch 相同
+        raise error(f"下标不支持 {type(part).__name__}")
+    return part
 
 
 def _bounds(s: slice) -> tuple:
@@ -150,6 +171,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
         if value.requires_grad:
             raise NotImplementedError("masked_fill 的 value 不能求导；请用 where")
         value = value.item()
+    check_fits_dtype(value, input.dtype)
     return apply(
         pairs.masked_fill,
         pairs.masked_fill_backward,
@@ -157,6 +179,15 @@ def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
         mask=mask.array,
         value=value,
     )
+
+
+def check_fits_dtype(value: Number, dtype: np.dtype) -> None:
+    """inf、nan 放不进整数张量，抛出 RuntimeError。
+
+    书中：sec-bp-attention
+    """
+    if dtype.kind != "f" and not np.isfinite(value):
+        raise RuntimeError(f"{value} 放不进 {dtype} 的张量里；先写 x.float()")
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 书中：sec-bp-engine
 """
 
+from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from dlbook import random
 from dlbook.autograd.dtypes import CATEGORY, result_dtype
-from dlbook.autograd.ops.indexing import normalise_index
+from dlbook.autograd.ops import elementwise
+from dlbook.autograd.ops.indexing import check_fits_dtype, normalise_index
 from dlbook.autograd.tensor import Tensor, is_grad_enabled
 
 
@@ -41,11 +43,27 @@ def _check_fits(self: Tensor, shape: tuple[int, ...]) -> None:
         raise RuntimeError(f"就地运算不能改变形状：{self.shape} 与 {shape}")
 
 
-def _update(ufunc: np.ufunc, self: Tensor, value: Any) -> Tensor:
+def _update(operation: Callable, ufunc: np.ufunc, self: Tensor, value: Any) -> Tensor:
+    """x ← operation(x, value)；在计算图里照平常的算，不在图里就直接改数值。"""
+    traced = self.grad_fn is not None or getattr(value, "requires_grad", False)
+    if traced and is_grad_enabled():
+        return _traced_update(operation, self, value)
     value = _value(self, value)
     _check_fits(self, np.shape(value))
     out = self.write()
     ufunc(out, value, out=out, casting="unsafe")
+    return self
+
+
+def _traced_update(operation: Callable, self: Tensor, value: Any) -> Tensor:
+    if self.is_leaf and self.requires_grad:
+        self.write()  # 叶子不能就地改，由它报错
+    _value(self, Tensor(value.array) if isinstance(value, Tensor) else value)
+    _check_fits(self, np.shape(getattr(value, "array", value)))
+    if self.grad_fn is not None and self.grad_fn.tensor is not None:
+        raise NotImplementedError("retain_grad() 过的张量不支持就地修改；请写成 x = x + y")
+    self._version_cell[0] += 1  # 反向要用旧值的运算从此报错，与 PyTorch 相同
+    self.become(elementwise.cast(operation(self, value), self.dtype))
     return self
 
 
@@ -54,7 +72,7 @@ def add_(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.add, self, other if alpha == 1 else other * alpha)
+    return _update(elementwise.add, np.add, self, other if alpha == 1 else other * alpha)
 
 
 def sub_(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
@@ -62,7 +80,7 @@ def sub_(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.subtract, self, other if alpha == 1 else other * alpha)
+    return _update(elementwise.sub, np.subtract, self, other if alpha == 1 else other * alpha)
 
 
 def mul_(self: Tensor, other: Tensor | Number) -> Tensor:
@@ -70,7 +88,7 @@ def mul_(self: Tensor, other: Tensor | Number) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.multiply, self, other)
+    return _update(elementwise.mul, np.multiply, self, other)
 
 
 def div_(self: Tensor, other: Tensor | Number) -> Tensor:
@@ -80,7 +98,7 @@ def div_(self: Tensor, other: Tensor | Number) -> Tensor:
     """
     if self.dtype.kind != "f":
         raise RuntimeError(f"{self.dtype} 的张量不能就地除：商是浮点，放不进去")
-    return _update(np.divide, self, other)
+    return _update(elementwise.div, np.divide, self, other)
 
 
 def pow_(self: Tensor, exponent: Tensor | Number) -> Tensor:
@@ -88,7 +106,7 @@ def pow_(self: Tensor, exponent: Tensor | Number) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.power, self, exponent)
+    return _update(elementwise.pow, np.power, self, exponent)
 
 
 def neg_(self: Tensor) -> Tensor:
@@ -96,7 +114,7 @@ def neg_(self: Tensor) -> Tensor:
 
     书中：sec-bp-engine
     """
-    return _update(np.multiply, self, -1)
+    return _update(elementwise.mul, np.multiply, self, -1)
 
 
 def relu_(self: Tensor) -> Tensor:
@@ -104,7 +122,8 @@ def relu_(self: Tensor) -> Tensor:
 
     书中：sec-bp-relu
     """
-    return _update(np.maximum, self, 0)
+    np.maximum(out := self.write(), 0, out=out)
+    return self
 
 
 def clamp_(self: Tensor, min: Number | None = None, max: Number | None = None) -> Tensor:
@@ -134,6 +153,7 @@ def fill_(self: Tensor, value: Tensor | Number) -> Tensor:
     书中：sec-bp-engine
     """
     value = value.item() if isinstance(value, Tensor) else value
+    check_fits_dtype(value, self.dtype)
     self.write()[...] = value
     return self
 
@@ -158,6 +178,8 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Number) -> Tensor:
     """
     if mask.dtype.kind != "b":
         raise RuntimeError(f"masked_fill_ 的 mask 应是布尔张量，收到 {mask.dtype}")
+    value = value.item() if isinstance(value, Tensor) else value
+    check_fits_dtype(value, self.dtype)
     self.write()[np.broadcast_to(mask.array, self.shape)] = value
     return self
 
@@ -217,17 +239,24 @@ def __setitem__(self: Tensor, index: Any, value: Tensor | Number) -> None:
 
     书中：sec-bp-engine
     """
-    key = normalise_index(index, self.shape)
+    *steps, key = normalise_index(index)
     value = _assigned(value)
+    place = self.write()
     try:
-        self.write()[key] = value
+        for step in steps:
+            place = place[step]
+        place[key] = value
+    except IndexError as error:
+        raise IndexError(f"下标 {index} 用不到形状 {self.shape} 上：{error}") from None
     except ValueError:
         raise RuntimeError(
-            f"形状 {np.shape(value)} 的值放不进形状 {self.array[key].shape} 的位置"
+            f"形状 {np.shape(value)} 的值放不进形状 {place[key].shape} 的位置"
         ) from None
 
 
 def _assigned(value: Any) -> Any:
+    if not isinstance(value, Tensor | Number | np.generic):
+        raise TypeError(f"写进张量里的应是张量或数，收到 {type(value).__name__}")
     if isinstance(value, Tensor):
         if value.requires_grad and is_grad_enabled():
             raise NotImplementedError(
@@ -237,4 +266,54 @@ def _assigned(value: Any) -> Any:
     return value
 
 
-__iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+# 这几个运算不常就地用：照平常的算，再抄回来
+
+
+def _replace(self: Tensor, new: Tensor) -> Tensor:
+    value = _value(self, new)
+    _check_fits(self, new.shape)
+    self.write()[...] = value
+    return self
+
+
+def __ifloordiv__(self: Tensor, other: Tensor | Number) -> Tensor:
+    """x ← ⌊x / other⌋。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.floor_divide(self, other))
+
+
+def __imod__(self: Tensor, other: Tensor | Number) -> Tensor:
+    """x ← x 除以 other 的余数。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.remainder(self, other))
+
+
+def __iand__(self: Tensor, other: Tensor | int) -> Tensor:
+    """x ← x & other。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.bitwise_and(self, other))
+
+
+def __ior__(self: Tensor, other: Tensor | int) -> Tensor:
+    """x ← x | other。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.bitwise_or(self, other))
+
+
+def __ixor__(self: Tensor, other: Tensor | int) -> Tensor:
+    """x ← x ^ other。
+
+    书中：sec-bp-engine
+    """
+    return _replace(self, elementwise.bitwise_xor(self, other))
+
+
+__iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_

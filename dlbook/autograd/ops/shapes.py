@@ -14,6 +14,7 @@ from dlbook.autograd.ops import indexing
 from dlbook.autograd.ops._common import axes, cast, check_dim, sizes, tensor_only
 from dlbook.autograd.tensor import Tensor, apply, owner, share_memory
 from dlbook.backprop import shapes as pairs
+from dlbook.backprop._check import InputError
 
 
 def _view(forward: Callable, backward: Callable, x: Tensor, **options: Any) -> Tensor:
@@ -339,9 +340,11 @@ def roll(
 
 
 def _joined(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name} 要张量的列表，收到一个张量；是不是忘了方括号")
     tensors = [tensor_only(x, f"{name} 的每一项") for x in tensors]
     if not tensors:
-        raise ValueError(f"{name} 至少要有一个张量")
+        raise InputError(f"{name} 至少要有一个张量")
     dtype = tensors[0].dtype
     for x in tensors[1:]:
         dtype = promote(dtype, x.dtype)
