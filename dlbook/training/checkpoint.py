@@ -147,10 +147,10 @@ def _check_signature(file: BinaryIO, path: Path) -> None:
                 f"{path}：不是检查点；它可能是 torch.save 存的，请直接用 torch.load 读"
             )
         raise CheckpointError(f"{path}：文件不完整（{size} 字节，末尾没有摘要）")
-    version = int(comment[len(_LABEL) : len(_LABEL) + 4])
-    if version > VERSION:
+    version = comment[len(_LABEL) : len(_LABEL) + 4]
+    if version.isdigit() and int(version) > VERSION:
         raise CheckpointError(
-            f"{path}：格式是第 {version} 版，这里只认识到第 {VERSION} 版，请升级 dlbook"
+            f"{path}：格式是第 {int(version)} 版，这里只认识到第 {VERSION} 版，请升级 dlbook"
         )
     file.seek(0)
     digest, left = hashlib.sha256(), size - _DIGEST_LENGTH
@@ -191,7 +191,8 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """现有的检查点，由旧到新，不含 best.pt。"""
-        return sorted(self.folder.glob("step-*.pt"), key=lambda path: int(path.stem[5:]))
+        found = [path for path in self.folder.glob("step-*.pt") if path.stem[5:].isdecimal()]
+        return sorted(found, key=lambda path: int(path.stem[5:]))
 
     def save(self, step: int, state: Mapping[str, Any], *, best: bool = False) -> Path:
         """存下第 step 步的状态；best=True 时它也成为 best.pt。然后删去过旧的。"""

@@ -8,7 +8,9 @@
 
 import argparse
 import difflib
+import errno
 import json
+import math
 import os
 import re
 import sys
@@ -16,6 +18,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
+
+from dlbook._atomic import write_atomic
 
 COMMANDS = {
     "train mnist": ("训练识别手写数字的网络", "dlbook.training.mnist"),
@@ -28,6 +32,20 @@ COMMANDS = {
 # 这些选项只管怎样运行，不影响训练的结果；接着训练时可以与原来不同。
 _OPERATIONAL = {"device", "evaluate_every", "keep", "out", "processes", "resume", "save_every"}
 _OPERATIONAL |= {"threads"}
+
+# 系统的报错 → 中文
+_SYSTEM = {
+    os.strerror(code): text
+    for code, text in {
+        errno.ENOENT: "没有这个文件或文件夹",
+        errno.EACCES: "没有权限",
+        errno.EISDIR: "这是一个文件夹，应是文件",
+        errno.ENOTDIR: "它的上一级不是文件夹",
+        errno.EEXIST: "已有一个同名的文件",
+        errno.ENOSPC: "磁盘满了",
+        errno.EROFS: "文件系统是只读的",
+    }.items()
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{str(error) or '被打断了'}{hint}", file=sys.stderr)
         return 130
     except _expected_errors() as error:
-        print(f"错误：{error}", file=sys.stderr)
+        print(f"错误：{_one_line(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -78,10 +96,17 @@ def _overview(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(text)
         return 0
-    wanted = " ".join(word for word in argv[:2] if not word.startswith("-"))
-    close = difflib.get_close_matches(wanted, COMMANDS, 1)
-    hint = f"；是不是想写 {close[0]}？" if close else ""
-    print(f"错误：没有子命令 {wanted!r}{hint}\n\n{text}", file=sys.stderr)
+    words = [word for word in argv[:2] if not word.startswith("-")]
+    wanted, family = " ".join(words), [name for name in COMMANDS if name.split()[:1] == words]
+    if family:
+        if argv[1:2] in (["-h"], ["--help"]):
+            print(text)
+            return 0
+        message = f"{wanted} 后面要写明是哪一个：{'、'.join(family)}"
+    else:
+        close = difflib.get_close_matches(wanted, COMMANDS, 1)
+        message = f"没有子命令 {wanted!r}" + (f"；是不是想写 {close[0]}？" if close else "")
+    print(f"错误：{message}\n\n{text}", file=sys.stderr)
     return 2
 
 
@@ -92,6 +117,12 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from dlbook.training.loop import NonFiniteLossError
 
     return CheckpointError, DistributedError, NonFiniteLossError, OSError, ValueError
+
+
+def _one_line(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    return f"{error.filename}：{_SYSTEM.get(error.strerror, error.strerror)}"
 
 
 def _first_paragraph(text: str | None) -> str:
@@ -125,8 +156,8 @@ def add_training_arguments(
         default=batch_size,
         help="每步用多少个样本，各进程、各小批合计（缺省 %(default)s）",
     )
-    add("--lr", type=float, default=lr, help="学习率（缺省 %(default)s）")
-    add("--clip-norm", type=float, help="梯度的范数超过它就按比例缩小（缺省不裁剪）")
+    add("--lr", type=positive_number, default=lr, help="学习率（缺省 %(default)s）")
+    add("--clip-norm", type=positive_number, help="梯度的范数超过它就按比例缩小（缺省不裁剪）")
     add("--accumulate", type=positive, default=1, help="一步分几小批累积（内存不够时用）")
     add("--seed", type=int, default=0, help="随机数种子（缺省 %(default)s）")
     add(
@@ -168,19 +199,29 @@ def start(args: argparse.Namespace, job: Callable[..., None]) -> None:
 def _join(args: argparse.Namespace, job: Callable[..., None]) -> None:
     import torch
 
-    from dlbook._atomic import write_atomic
     from dlbook.training import Checkpoints, distributed, pick_device, seed_everything
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     with distributed.session(device):
-        if args.out is not None and distributed.is_main() and not Checkpoints(args.out).paths():
-            args.out.mkdir(parents=True, exist_ok=True)
-            command = json.dumps({"argv": args.argv}, ensure_ascii=False)
-            write_atomic(args.out / "command.json", command.encode())  # 给 dlbook resume 看
+        if args.out is not None and distributed.is_main():
+            if not Checkpoints(args.out).paths():
+                args.out.mkdir(parents=True, exist_ok=True)
+                command = {"argv": args.argv, "run": os.environ.get("TORCHELASTIC_RUN_ID")}
+                content = json.dumps(command, ensure_ascii=False).encode()
+                write_atomic(args.out / "command.json", content)  # 给 dlbook resume 看
+            args.resume = args.resume or _restarted(args.out)
         seed_everything(args.seed)
         job(args, device)
+
+
+def _restarted(folder: Path) -> bool:
+    """是不是 torchrun（--max-restarts）重启了自己，而 folder 里正是这次训练的检查点。"""
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        return False
+    command = json.loads((folder / "command.json").read_text(encoding="utf-8"))
+    return command.get("run") == os.environ["TORCHELASTIC_RUN_ID"]
 
 
 def training_options(
@@ -251,6 +292,17 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"应是正整数，收到 {text!r}")
+    return value
+
+
+def positive_number(text: str) -> float:
+    """正的有限的数，给 argparse 的 type 用。
+
+    书中：sec-training-loop
+    """
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"应是正数，收到 {text!r}")
     return value
 
 

@@ -187,3 +187,16 @@ def _speed(model: nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int) -> fl
     # 别的程序只会使它变慢，所以最快的一次最接近真实。
     fastest = min(seconds(steps) for _ in range(3))
     return distributed.world_size() * steps * len(x) / fastest
+
+
+def everything() -> dict[str, dict]:
+    """本章的三个小实验，在同一组进程里依次做完：起进程、导入 PyTorch 要好几秒，起一次就够了。
+
+    书中：sec-ddp-identity
+    """
+    with distributed.session():
+        return {
+            "梯度": compare_gradients(),
+            "累积": accumulate(),
+            "吞吐": samples_per_second(),
+        }

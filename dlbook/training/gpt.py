@@ -19,7 +19,13 @@ from dlbook.models import saved
 from dlbook.models.gpt import GPTConfig, define
 from dlbook.text import CharTokenizer
 from dlbook.training import distributed
-from dlbook.training.cli import add_training_arguments, share_of_batch, start, training_options
+from dlbook.training.cli import (
+    add_training_arguments,
+    positive,
+    share_of_batch,
+    start,
+    training_options,
+)
 from dlbook.training.language import (
     BucketBatches,
     Recipe,
@@ -52,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--corpus", type=Path, metavar="文件", help="UTF-8 文本（缺省为随书的唐诗）")
     where = "模型存在哪里（缺省在 --corpus 旁边；没给 --corpus 就在 dlbook sample 会找的地方）"
     add("--save", type=Path, metavar="文件", help=where)
-    add("--layers", type=int, default=3, help="块数（缺省 %(default)s）")
-    add("--heads", type=int, default=5, help="注意力的头数（缺省 %(default)s）")
-    add("--width", type=int, default=160, help="向量的宽度（缺省 %(default)s）")
-    add("--context", type=int, default=65, help="至多看多少个字（缺省 %(default)s）")
+    add("--layers", type=positive, default=3, help="块数（缺省 %(default)s）")
+    add("--heads", type=positive, default=5, help="注意力的头数（缺省 %(default)s）")
+    add("--width", type=positive, default=160, help="向量的宽度（缺省 %(default)s）")
+    add("--context", type=positive, default=65, help="至多看多少个字（缺省 %(default)s）")
     add("--dropout", type=float, default=0.0, help="随机失活的概率（缺省 %(default)s）")
     add("--optimizer", choices=["muon", "adamw"], default="muon", help="矩阵用的优化器")
     add("--embedding-lr", type=float, default=0.016, help="嵌入的学习率（缺省 %(default)s）")

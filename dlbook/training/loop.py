@@ -6,6 +6,7 @@
 import math
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -29,6 +30,8 @@ from dlbook.training.progress import Progress
 from dlbook.training.randomness import get_rng_state, preserved_rng, set_rng_state
 
 _PATIENCE = 16  # 在 GPU 上攒几步的损失才取回一次
+# 按一次 Ctrl-C，进程可能收到两遍信号：终端发一遍，torchrun 又转一遍。隔不到这么多秒的算同一次。
+_ONE_PRESS = 1.0
 
 LossFunction = Callable[[nn.Module, Any], torch.Tensor]
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
@@ -220,21 +223,22 @@ def _autocast(device: torch.device, precision: str) -> Callable[[], AbstractCont
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """with 里第一次 Ctrl-C 只记下来，第二次照常打断；给出的函数说记下了没有。"""
+    """with 里第一次 Ctrl-C 只记下来，再按一次照常打断；给出的函数说记下了没有。"""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # 只有主线程能接信号
         return
-    asked = False
+    first: float | None = None
 
     def note(signum: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal first
+        if first is None:
+            first = time.monotonic()
+        elif time.monotonic() - first > _ONE_PRESS:
             raise KeyboardInterrupt
-        asked = True
 
     previous = signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: asked
+        yield lambda: first is not None
     finally:
         signal.signal(signal.SIGINT, previous)
 

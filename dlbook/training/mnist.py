@@ -20,6 +20,7 @@ from dlbook.training import (
 )
 from dlbook.training.cli import (
     add_training_arguments,
+    positive,
     share_of_batch,
     start,
     training_options,
@@ -35,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add("--model", choices=["mlp", "cnn"], default="mlp", help="网络（缺省 %(default)s）")
-    add("--hidden", type=int, default=128, help="mlp 的隐藏层有多宽（缺省 %(default)s）")
-    add("--limit", type=int, help="只用前这么多张训练图（缺省全用）")
+    add("--hidden", type=positive, default=128, help="mlp 的隐藏层有多宽（缺省 %(default)s）")
+    add("--limit", type=positive, help="只用前这么多张训练图（缺省全用，末尾 5000 张留作验证）")
     add_training_arguments(parser, epochs=3, batch_size=64, lr=2e-3)
 
 
@@ -66,13 +67,18 @@ def job(args: argparse.Namespace, device: torch.device) -> None:
     batch_size = share_of_batch(args)
     data = mnist()
     x, y = images(data.x_train), torch.from_numpy(data.y_train.astype(np.int64))
-    kept = slice(0, min(args.limit or len(x), len(x) - _VALIDATION))
-    batches = Batches(x[kept], y[kept], batch_size=batch_size, seed=args.seed)
+    most = len(x) - _VALIDATION
+    count = args.limit or most
+    if count > most:
+        raise ValueError(f"--limit 至多 {most}（另外 {_VALIDATION} 张留作验证），收到 {count}")
+    batches = Batches(x[:count], y[:count], batch_size=batch_size, seed=args.seed)
     held_out = evaluation(x[-_VALIDATION:], y[-_VALIDATION:])
 
     model = build(args.model, args.hidden).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr)
     steps = args.steps or args.epochs * len(batches) // args.accumulate
+    if steps == 0:
+        raise ValueError(f"{count} 张图一共只有 {len(batches) * args.epochs} 小批，不够走一步")
     train(
         model,
         batches,

@@ -16,12 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     书中：sec-save-load
     """
     parser.add_argument("folder", type=Path, metavar="文件夹", help="原来的 --out")
-    parser.add_argument(
+    extra = parser.add_argument(
         "extra",
         nargs=argparse.REMAINDER,
         metavar="…",
         help="只管怎样运行的选项（如 --device、--processes），加在原来的命令之后",
     )
+    extra.required = False  # 没有也行；argparse 缺了 文件夹 时会把它也算作缺的
 
 
 def run(args: argparse.Namespace) -> None:

@@ -20,19 +20,28 @@ from dlbook.training import ddp_experiments, ddp_mnist
 from dlbook.training.distributed import launch
 
 
-def test_ddp_averages_to_the_gradient_of_the_whole_batch():
-    first, second = launch(ddp_experiments.compare_gradients, 2, 32)
-    assert first["DDP，等分"] < 1e-6
-    assert second["DDP，等分"] < 1e-6
-    for broken in ("只用自己的一半", "DDP，三比一", "DDP，带批归一化"):
-        assert first[broken] > 1e-2, broken
+@pytest.fixture(scope="module")
+def both():
+    """两个进程各自的结果。"""
+    return launch(ddp_experiments.everything, 2)
 
 
-def test_no_sync_communicates_once():
-    results = launch(ddp_experiments.accumulate, 2, 4, 32)[0]
+def test_ddp_averages_to_the_gradient_of_the_whole_batch(both):
+    for found in both:
+        assert found["梯度"]["DDP，等分"] < 1e-6
+        for broken in ("只用自己的一半", "DDP，三比一", "DDP，带批归一化"):
+            assert found["梯度"][broken] > 0.1, broken
+
+
+def test_no_sync_communicates_once(both):
+    results = both[0]["累积"]
     assert results["每次都通信"][0] == 4
     assert results["no_sync"][0] == 1
     assert all(gap < 1e-6 for _, gap in results.values())
+
+
+def test_speed_counts_the_samples_of_all_processes(both):
+    assert all(value > 0 for found in both for value in found["吞吐"].values())
 
 
 def test_script_trains_with_two_processes():

@@ -246,6 +246,7 @@ def killed(victim, folder):
 
     def evaluate(model):
         if distributed.rank() == victim:
+            (folder / "death").write_text(str(time.time()))
             os.kill(os.getpid(), signal.SIGKILL)
         return {"loss": 1.0}
 

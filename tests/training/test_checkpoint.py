@@ -125,6 +125,18 @@ def test_every_damaged_byte_is_noticed(saved):
     assert same(load_checkpoint(saved), STATE)
 
 
+def test_damage_in_the_version(saved):
+    """版本那几位坏了也说是损坏，不猜成别的版本。"""
+    raw = saved.read_bytes()
+    place = raw.rindex(b"0001 ")
+    for position in range(place, place + 4):
+        damaged = bytearray(raw)
+        damaged[position] ^= 0x40  # 不再是数字
+        saved.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="已损坏"):
+            load_checkpoint(saved)
+
+
 def test_foreign_files(tmp_path):
     path = tmp_path / "x.pt"
     torch.save({"state": {}}, path)
@@ -214,6 +226,18 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
     first.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"没有一个检查点是完好的：.*不完整.*；.*空的"):
         checkpoints.load()
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path):
+    for name in ("step-last.pt", "step-.pt", "step-3.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    assert checkpoints.load() is None
+    checkpoints.save(1, {})
+    checkpoints.save(2, {})
+    assert sorted(os.listdir(tmp_path)) == [
+        *("step-.pt", "step-00000002.pt", "step-3.txt", "step-last.pt")
+    ]
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):

@@ -32,7 +32,7 @@ def last(folder):
 
 
 def test_overview(capsys):
-    for argv in ([], ["--help"], ["-h"]):
+    for argv in ([], ["--help"], ["-h"], ["train", "--help"]):
         assert cli.main(argv) == 0
         out = capsys.readouterr().out
         assert "用法：dlbook 子命令" in out
@@ -57,6 +57,7 @@ def test_every_command_has_chinese_help(command, capsys):
     [
         (["train", "mnits"], "没有子命令 'train mnits'；是不是想写 train mnist？"),
         (["什么"], "没有子命令 '什么'"),
+        (["train"], "train 后面要写明是哪一个：train mnist、train gpt"),
     ],
 )
 def test_unknown_command(argv, message, capsys):
@@ -69,7 +70,10 @@ def test_unknown_command(argv, message, capsys):
     [
         (["--model", "gpt"], "--model 不能是 'gpt'，可选：'mlp', 'cnn'"),
         (["--lr", "快"], "--lr 的值 '快' 不对"),
+        (["--lr", "-1"], "--lr：应是正数，收到 '-1'"),
+        (["--clip-norm", "inf"], "--clip-norm：应是正数，收到 'inf'"),
         (["--epochs", "0"], "--epochs：应是正整数，收到 '0'"),
+        (["--hidden", "0"], "--hidden：应是正整数，收到 '0'"),
         (["--epochs", "1", "--steps", "2"], "--steps 不能与 --epochs 一起用"),
         (["--lr"], "--lr 后面缺一个值"),
         (["--nope"], "不认识 --nope"),
@@ -89,6 +93,9 @@ def test_wrong_options(argv, message, capsys):
         (["--device", "显卡"], "不认识的设备 '显卡'"),
         (["--resume"], "--resume 要与 --out 一起用"),
         (["--accumulate", "3"], "--batch-size 64 分不匀：1 个进程 × 每步 3 小批"),
+        (["--limit", "55001"], "--limit 至多 55000（另外 5000 张留作验证），收到 55001"),
+        (["--limit", "8", "--accumulate", "64", "--epochs", "1"], "8 张图一共只有 8 小批，不够走"),
+        (["--out", "/dev/null/x"], "/dev/null/x：它的上一级不是文件夹"),
     ],
 )
 def test_known_errors_are_one_line(argv, message, capsys):
@@ -105,7 +112,29 @@ def test_missing_folder(tmp_path, capsys):
 def test_resume_without_a_folder(capsys):
     with pytest.raises(SystemExit):
         cli.main(["resume"])
-    assert "错误：缺少 文件夹" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("错误：缺少 文件夹\n")
+
+
+def test_restarted_by_torchrun_resumes_by_itself(trained, tmp_path, monkeypatch, capsys):
+    """torchrun --max-restarts 重启时命令里没有 --resume，也要接着训练；别人的检查点则不碰。"""
+    command = [*SMALL, "--epochs", "2", "--out", str(tmp_path)]
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "甲")
+    monkeypatch.setattr("dlbook.training.mnist.classification_metrics", dies)
+    with pytest.raises(ZeroDivisionError):
+        cli.main([*command, "--save-every", "3"])  # 第一轮（10 步）末尾评估时出事
+    monkeypatch.undo()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "甲")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert cli.main([*command, "--save-every", "50"]) == 0
+    assert same(last(tmp_path)["model"], last(trained)["model"])
+    assert same(last(tmp_path)["history"]["loss"], last(trained)["history"]["loss"])
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "乙")
+    assert cli.main(command) == 1
+    assert "已有检查点" in capsys.readouterr().err
+
+
+def dies(*args):
+    raise ZeroDivisionError
 
 
 def test_training_and_resuming(trained, tmp_path, capsys):

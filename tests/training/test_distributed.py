@@ -119,6 +119,7 @@ def test_full_disk_stops_all(reports):
 def test_killed_process_ends_all(tmp_path):
     with pytest.raises(DistributedError, match="第 1 号进程被信号 SIGKILL 杀死"):
         launch(jobs.killed, 2, 1, tmp_path)
+    assert time.time() - float((tmp_path / "death").read_text()) < 30
     pids = pids_in(tmp_path)
     assert len(pids) == 2 and not any(map(alive, pids))
 

@@ -73,7 +73,9 @@ def test_killed_at_random_moments(server, whole, tmp_path, seed):
     folder = tmp_path / "run"
     for step in sorted(rng.sample(range(jobs.STEPS - 6), 5)):
         pid = server(folder=str(folder))["pid"]
+        deadline = time.monotonic() + 120
         while reached(folder) < step:
+            assert time.monotonic() < deadline, f"等不到第 {step} 步"
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.03))
         os.kill(pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -374,11 +375,30 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="要用信号")
-def test_second_ctrl_c_stops_at_once(tmp_path):
+def test_the_same_ctrl_c_arriving_twice_counts_once(tmp_path):
+    """torchrun 把终端已经发给各进程的 Ctrl-C 再转发一遍：仍要走完这一步、存好检查点。"""
+
+    def interrupting(model, batch):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)  # 等前一个信号处理完，免得两个并成一个
+        return classification_loss(model, batch)
+
+    with pytest.raises(KeyboardInterrupt, match="停在第 1 步"):
+        run(tmp_path, loss=interrupting)
+    assert Checkpoints(tmp_path).paths()[-1].name == "step-00000001.pt"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="要用信号")
+def test_second_ctrl_c_stops_at_once(tmp_path, monkeypatch):
     def stuck(model, batch):
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
         raise AssertionError("到不了这里")
+
+    monkeypatch.setattr("dlbook.training.loop._ONE_PRESS", 0.01)
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, loss=stuck)
