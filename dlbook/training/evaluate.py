@@ -15,6 +15,7 @@ from dlbook.data import tangshi
 from dlbook.models.generate import samples
 from dlbook.text import RhymeTable, verse
 from dlbook.training.cli import positive
+from dlbook.training.gpt import read_lines, rows_of
 from dlbook.training.language import poem_rows, validation_loss
 from dlbook.training.sample import load_model
 
@@ -26,7 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add("--model", type=Path, metavar="文件", help="dlbook train gpt 存的模型（缺省：写唐诗的）")
-    add("--corpus", type=Path, metavar="文件", help="UTF-8 文本，一行一篇（缺省：唐诗的验证集）")
+    add(
+        "--corpus",
+        type=Path,
+        metavar="文件",
+        help="UTF-8 文本，分行的办法与 train gpt 相同（缺省：唐诗的验证集）",
+    )
     add("-n", type=positive, default=200, help="写几首来量（缺省 %(default)s）")
     add("--seed", type=int, default=0, help="随机数种子（缺省 %(default)s）")
 
@@ -38,8 +44,8 @@ def run(args: argparse.Namespace) -> None:
     """
     model, tokenizer = load_model(args.model)
     if args.corpus is not None:
-        lines = args.corpus.read_text(encoding="utf-8").splitlines()
-        _print_loss(validation_loss(model, poem_rows(filter(None, lines), tokenizer)))
+        rows = rows_of(read_lines(args.corpus), tokenizer, model.config.context)
+        _print_loss(validation_loss(model, rows))
         return
     poems = tangshi()
     _print_loss(validation_loss(model, poem_rows((p.body for p in poems.val), tokenizer)))

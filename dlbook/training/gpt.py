@@ -22,6 +22,7 @@ from dlbook.training import distributed
 from dlbook.training.cli import (
     add_training_arguments,
     positive,
+    positive_number,
     share_of_batch,
     start,
     training_options,
@@ -62,9 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--heads", type=positive, default=5, help="注意力的头数（缺省 %(default)s）")
     add("--width", type=positive, default=160, help="向量的宽度（缺省 %(default)s）")
     add("--context", type=positive, default=65, help="至多看多少个字（缺省 %(default)s）")
-    add("--dropout", type=float, default=0.0, help="随机失活的概率（缺省 %(default)s）")
+    add("--dropout", type=_probability, default=0.0, help="随机失活的概率（缺省 %(default)s）")
     add("--optimizer", choices=["muon", "adamw"], default="muon", help="矩阵用的优化器")
-    add("--embedding-lr", type=float, default=0.016, help="嵌入的学习率（缺省 %(default)s）")
+    add(
+        "--embedding-lr", type=positive_number, default=0.016,
+        help="嵌入的学习率（缺省 %(default)s）",
+    )  # fmt: skip
     # 这里的一个样本是一个目标（要预测的一个字），--lr 是矩阵的学习率。
     add_training_arguments(parser, steps=1500, batch_size=2080, lr=0.015)
     parser.set_defaults(clip_norm=1.0, precision="auto")
@@ -141,6 +145,20 @@ def read_corpus(path: Path | None, context: int) -> Corpus:
             raise ValueError(f"最长的诗连同换行要预测 {longest} 个字，--context 应不小于 {longest}")
         tokenizer = CharTokenizer("\n" + "".join(texts[0]))
         return Corpus(tokenizer, *(poem_rows(part, tokenizer) for part in texts))
+    lines = read_lines(path)
+    tokenizer = CharTokenizer("\n" + "".join(lines))
+    rows = rows_of(lines, tokenizer, context)
+    if len(rows) < _HELD_OUT:
+        raise ValueError(f"{path} 只有 {len(rows)} 行（段），至少要 {_HELD_OUT} 行才分得出验证集")
+    val = rows[_HELD_OUT - 1 :: _HELD_OUT]
+    return Corpus(tokenizer, [r for i, r in enumerate(rows, 1) if i % _HELD_OUT], val)
+
+
+def read_lines(path: Path) -> list[str]:
+    """文本文件里不空的各行，去掉首尾的空白；不是 UTF-8、没有文字，抛出 ValueError。
+
+    书中：sec-lm-artifact
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -148,12 +166,21 @@ def read_corpus(path: Path | None, context: int) -> Corpus:
     lines = [line for line in map(str.strip, text.splitlines()) if line]
     if not lines:
         raise ValueError(f"{path} 里没有文字")
-    tokenizer = CharTokenizer("\n" + "".join(lines))
+    return lines
+
+
+def rows_of(lines: Sequence[str], tokenizer: CharTokenizer, context: int) -> list[list[int]]:
+    """各行都放得进 context 时，一行一篇；否则首尾相接，切成等长的段。
+
+    书中：sec-lm-artifact
+    """
     if max(map(len, lines)) < context:
-        rows = poem_rows(lines, tokenizer)
-    else:
-        rows = window_rows("\n".join(lines), tokenizer, context)
-    if len(rows) < _HELD_OUT:
-        raise ValueError(f"{path} 只有 {len(rows)} 行（段），至少要 {_HELD_OUT} 行才分得出验证集")
-    val = rows[_HELD_OUT - 1 :: _HELD_OUT]
-    return Corpus(tokenizer, [r for i, r in enumerate(rows, 1) if i % _HELD_OUT], val)
+        return poem_rows(lines, tokenizer)
+    return window_rows("\n".join(lines), tokenizer, context)
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"应在 0 与 1 之间，收到 {text!r}")
+    return value

@@ -273,6 +273,39 @@ def test_train_sample_and_evaluate(artifacts, corpus, capsys):
     assert "奈特每字" in capsys.readouterr().out
 
 
+def test_evaluate_reads_text_as_training_does(artifacts, corpus, tmp_path, capsys):
+    """长行照样切段；读不了、没有文字、有生字，各是一句中文。"""
+    model, other = artifacts / "model", tmp_path / "other"
+    assert train("--corpus", corpus, "--steps", 2, "--save", model) == 0
+    command = ["evaluate", "--model", str(model), "--corpus", str(other)]
+    other.write_text("一二三四五。六七八九" * 8, encoding="utf-8")
+    assert cli.main(command) == 0
+    capsys.readouterr()
+    for content, message in (
+        ("唐诗".encode("gb18030"), "不是 UTF-8 编码的文本"),
+        (b"\n", "里没有文字"),
+        ("甲乙".encode(), "词表（11 个字符）里没有 '甲'"),
+    ):
+        other.write_bytes(content)
+        assert cli.main(command) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("错误：") and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--layers=0", "--layers：应是正整数，收到 '0'"),
+        ("--context=-1", "--context：应是正整数，收到 '-1'"),
+        ("--dropout=1", "--dropout：应在 0 与 1 之间，收到 '1'"),
+    ],
+)
+def test_impossible_sizes(option, message, capsys):
+    with pytest.raises(SystemExit):
+        train(option)
+    assert message in capsys.readouterr().err
+
+
 def test_epochs_are_turned_into_steps(artifacts, corpus, capsys):
     assert train("--corpus", corpus, "--epochs", 1) == 0
     rows = gpt.read_corpus(corpus, 12).train

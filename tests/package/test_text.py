@@ -8,17 +8,20 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dlbook.data import tangshi
+from dlbook.data import DataError, rhymes, tangshi
+from dlbook.data.rhymes import pingshui
 from dlbook.text import BPETokenizer, CharTokenizer, RhymeTable, UnknownCharacters, ngram, verse
 from dlbook.text import bpe as bpe_module
 from dlbook.text.bpe import PATTERN
 from dlbook.text.ngram import AddK, KneserNey
+from dlbook.text.rhymebook import RhymeBook
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # 连代理项也在内
 HARD = [
@@ -510,3 +513,48 @@ assert callable(ngram.AddK) and callable(verse.form)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
     assert ngram.AddK is AddK
+
+
+# 韵书
+
+
+@pytest.fixture(scope="module")
+def rhyme_book():
+    return RhymeBook(pingshui())
+
+
+def test_the_rhyme_book_has_106_groups_of_corpus_characters(corpus, rhyme_book):
+    groups = pingshui()
+    tones = Counter(name[:2] for name in groups)
+    assert tones == {"平声": 30, "上声": 29, "去声": 30, "入声": 17}
+    known = {c for p in corpus.train for c in p.body}
+    assert set(rhyme_book.characters) <= known
+    assert all("".join(sorted(set(group))) == group for group in groups.values())
+    readme = Path(rhymes.__file__).with_name("pingshui") / "README.md"
+    assert rhymes.SHA256 in readme.read_text(encoding="utf-8")
+
+
+def test_well_known_rhymes(rhyme_book):
+    for a, b in ("东风", "斜家", "流楼", "啼西", "雪绝", "晓鸟"):
+        assert rhyme_book.rhymes(a, b) and rhyme_book.rhymes(b, a), a + b
+    for a, b in ("东冬", "花春", "流春", "风风"):
+        assert not rhyme_book.rhymes(a, b), a + b
+    assert not rhyme_book.rhymes("A", "东")
+    assert rhyme_book.group("A") == ""
+    assert "家" in rhyme_book.group("斜") and "斜" not in rhyme_book.group("斜")
+
+
+def test_the_learnt_table_agrees_with_the_rhyme_book(corpus, rhyme_book):
+    bodies = [p.body for p in corpus.val]
+    assert rhyme_book.rate(bodies) > 0.94
+    table = RhymeTable(p.body for p in corpus.train)
+    feet = random.Random(0).choices(sorted({verse.lines(text)[1][-1] for text in bodies}), k=4000)
+    pairs = zip(feet[::2], feet[1::2], strict=True)
+    same = [table.rhymes(a, b) == rhyme_book.rhymes(a, b) for a, b in pairs]
+    assert sum(same) / len(same) > 0.95
+
+
+def test_a_changed_rhyme_book_is_refused(monkeypatch):
+    monkeypatch.setattr(rhymes, "SHA256", "0" * 64)
+    with pytest.raises(DataError, match="有改动"):
+        pingshui()
