@@ -144,14 +144,22 @@ class PathPlayer:
     """几条下降的轨迹在等高线上同时前进；在代码格末尾写出它就会显示。
 
     f 把形状 (…) 的 x、y 变成同形的高度；paths 把名字对到 (步数 + 1, 2) 的轨迹，各条一样长；
-    limits 是 (左, 右, 下, 上)。文字版是每一步各条轨迹的高度，所以 ``{expect}`` 逐步核对。
-    轨迹长短不一、多于四条时抛出 ValueError。
+    limits 是 (左, 右, 下, 上)。各条的颜色与标记都不同，灰度打印也分得开。
+    文字版是每一步各条轨迹的高度，所以 ``{expect}`` 逐步核对。
+    轨迹的形状不对、长短不一、多于四条时抛出 ValueError。
 
     书中：sec-learn-race
     """
 
     _WIDTH, _HEIGHT = 560, 300
     _COLORS = ("blue", "orange", "green", "red")
+    # 圆、方、三角、菱形：以原点为中心的轮廓。
+    _MARKERS = (
+        "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0 -5 0Z",
+        "M-4.5 -4.5H4.5V4.5H-4.5Z",
+        "M0 -6L5.5 4H-5.5Z",
+        "M0 -6L6 0L0 6L-6 0Z",
+    )
 
     def __init__(
         self,
@@ -159,11 +167,15 @@ class PathPlayer:
         paths: Mapping[str, np.ndarray],
         limits: tuple[float, float, float, float],
     ) -> None:
+        paths = {name: np.asarray(path, float) for name, path in paths.items()}
+        for name, path in paths.items():
+            if path.ndim != 2 or path.shape[1] != 2:
+                raise ValueError(f"轨迹“{name}”的形状应是 (步数 + 1, 2)，收到 {path.shape}")
         lengths = {len(path) for path in paths.values()}
         if len(lengths) != 1 or len(paths) > len(self._COLORS):
             raise ValueError(f"轨迹应一样长、不超过四条，收到 {len(paths)} 条，长度 {lengths}")
-        self._f, self._paths, self._limits = f, dict(paths), limits
-        heights = {name: f(*np.asarray(path).T) for name, path in paths.items()}
+        self._f, self._paths, self._limits = f, paths, limits
+        heights = {name: f(*path.T) for name, path in paths.items()}
         self._steps = [
             "，".join(f"{name} {values[k]:.3g}" for name, values in heights.items())
             for k in range(lengths.pop())
@@ -177,8 +189,9 @@ class PathPlayer:
             f"<li>第 {k} 步的高度：{escape(text)}</li>" for k, text in enumerate(self._steps)
         )
         legend = "".join(
-            f'<span style="color:{COLORS[color]}">● </span><span>{escape(name)}　</span>'
-            for name, color in zip(self._paths, self._COLORS, strict=False)
+            f'<svg viewBox="-7 -7 14 14" width="14" height="14" aria-hidden="true">'
+            f'<path d="{marker}" fill="{COLORS[color]}"/></svg> <span>{escape(name)}　</span>'
+            for name, color, marker in zip(self._paths, self._COLORS, self._MARKERS, strict=False)
         )
         return (
             f'<div class="player" data-steps="{len(self._steps)}"><div>{legend}</div>'
@@ -206,18 +219,20 @@ class PathPlayer:
             for level in levels
             for line in contours.lines(level)
         ]
-        for path, name in zip(self._paths.values(), self._COLORS, strict=False):
+        for path, name, marker in zip(
+            self._paths.values(), self._COLORS, self._MARKERS, strict=False
+        ):
             color = COLORS[name]
             for k in range(1, len(path)):
                 parts.append(
                     f'<path data-from="{k}" d="{self._line(path[k - 1 : k + 1])}" fill="none" '
                     f'stroke="{color}" stroke-width="2"/>'
                 )
-            for k, (px, py) in enumerate(self._place(np.asarray(path))):
+            for k, (px, py) in enumerate(self._place(path)):
                 until = f' data-to="{k + 1}"' if k + 1 < len(path) else ""
                 parts.append(
-                    f'<circle data-from="{k}"{until} cx="{px:.1f}" cy="{py:.1f}" r="5" '
-                    f'fill="{color}"/>'
+                    f'<path data-from="{k}"{until} transform="translate({px:.1f} {py:.1f})" '
+                    f'd="{marker}" fill="{color}"/>'
                 )
         return (
             f'<svg viewBox="0 0 {self._WIDTH} {self._HEIGHT}" role="img" '

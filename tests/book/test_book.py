@@ -80,32 +80,6 @@ def test_imports_point_one_way():
                     assert rank[other] <= rank[own], f"{path} 不应导入 {node.module}"
 
 
-TERM = re.compile(r"\*\*([^*（()]+)（([^（）]+)）\*\*")
-
-
-def test_one_translation_per_term(chapters):
-    chinese, english = defaultdict(set), defaultdict(set)
-    for chapter in chapters.values():
-        for zh, en in TERM.findall(chapter.text):
-            # “mean squared error, MSE” 的缩写不算另一个译名。
-            term = re.split("[,，]", en)[0].strip().lower()
-            chinese[term].add(zh.strip())
-            english[zh.strip()].add(term)
-    assert {k: v for k, v in chinese.items() if len(v) > 1} == {}
-    assert {k: v for k, v in english.items() if len(v) > 1} == {}
-
-
-def test_glossary_lists_every_term(chapters):
-    glossary = chapters["glossary"].text
-    missing = {
-        zh
-        for name, chapter in chapters.items()
-        for zh, _ in TERM.findall(chapter.text)
-        if name != "glossary" and f"| {zh.strip()} |" not in glossary
-    }
-    assert missing == set()
-
-
 def test_chapters_follow_the_template(written):
     for name, chapter in written.items():
         assert "{chapter-facts}" in chapter.text, name

@@ -7,6 +7,7 @@ from bookcheck.equations import definition, verifies
 
 import dlbook
 from dlbook import optim
+from dlbook.training import warmup_cosine
 
 rng = np.random.default_rng(6)
 definition("eq-learn-quadratic", "约定的例子：沿特征方向摆好坐标轴的二次函数")
@@ -119,7 +120,10 @@ def against_formula(make, update, steps=15):
         close(point.detach().numpy(), x)
 
 
-@verifies("eq-learn-nesterov", by="随机的梯度序列，与 dlbook.optim（同 torch.optim）逐步比较")
+@verifies(
+    "eq-learn-nesterov",
+    by="随机的梯度，与 dlbook.optim 逐步比较；又与“先走一步再求梯度”的写法比较",
+)
 def test_nesterov():
     state = {"v": 0.0}
 
@@ -128,6 +132,14 @@ def test_nesterov():
         return x - 0.1 * (g + 0.9 * state["v"])
 
     against_formula(lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True), update)
+    lam, start = np.array([1.0, 6.0]), np.array([1.0, 2.0])
+    seen = walk(lambda p: optim.SGD(p, lr=0.1, momentum=0.8, nesterov=True), start, bowl(lam), 12)
+    x, v, ahead = start, np.zeros(2), []
+    for _ in range(13):
+        ahead.append(x - 0.1 * 0.8 * v)
+        v = 0.8 * v + lam * ahead[-1]
+        x = x - 0.1 * v
+    close(seen, ahead)
 
 
 @verifies("eq-learn-adagrad", by="随机的梯度序列，与 dlbook.optim（同 torch.optim）逐步比较")
@@ -183,23 +195,31 @@ def test_bias_correction():
 
 
 @verifies(
-    "eq-learn-cosine", by="两段在预热结束处相接；与 torch 的 LinearLR + CosineAnnealingLR 比较"
+    "eq-learn-cosine",
+    by="与 torch 的余弦、dlbook.training.warmup_cosine 逐步比较；每步都大于 0",
 )
 def test_warmup_cosine():
     total, warmup, top = 50, 10, 0.3
 
     def formula(t):
         if t < warmup:
-            return top * t / warmup
+            return top * (t + 1) / warmup
         return top / 2 * (1 + np.cos(np.pi * (t - warmup) / (total - warmup)))
 
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=top)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total - warmup)
-    for t in range(warmup, total):
-        close(optimizer.param_groups[0]["lr"], formula(t))
-        optimizer.step()
-        cosine.step()
-    close([formula(0), formula(warmup), formula(total)], [0, top, 0])
+    def rates(schedule_of, steps):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=top)
+        schedule = schedule_of(optimizer)
+        for _ in range(steps):
+            yield optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            schedule.step()
+
+    whole = [formula(t) for t in range(total)]
+    close(list(rates(lambda o: warmup_cosine(o, total, warmup=warmup), total)), whole)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR
+    close(list(rates(lambda o: cosine(o, total - warmup), total - warmup)), whole[warmup:])
+    close([whole[warmup - 1], whole[warmup], formula(total)], [top, top, 0])
+    assert min(whole) > 0
 
 
 @verifies("eq-learn-variance", "eq-learn-relu-half", by="精确的积分，以及两百万次抽样")
@@ -214,8 +234,47 @@ def test_variance_propagation():
     assert abs(z.var() / (n * sigma**2 * np.mean(a**2)) - 1) < 0.03
 
 
+@verifies("eq-learn-backward-variance", by="自动求导得到的梯度，在许多个随机的线性层上的方差")
+def test_backward_variance():
+    n_in, n_out, sigma, s = 30, 200, 0.2, 1.7
+    measured = []
+    for _ in range(400):
+        weight = torch.tensor(sigma * rng.normal(size=(n_out, n_in)))
+        a = torch.tensor(rng.normal(size=n_in), requires_grad=True)
+        (weight @ a).backward(torch.tensor(s * rng.normal(size=n_out)))
+        measured.append(a.grad.numpy())
+    assert abs(np.var(measured) / (n_out * sigma**2 * s**2) - 1) < 0.05
+
+
 @verifies(
-    "eq-learn-he", "eq-learn-xavier", by="与 torch.nn.init 的标准差比较；He 使二十层的方差保持不变"
+    "eq-learn-scale-invariant", by="层归一化与批归一化（ε = 0）：放大权重，输出不变，梯度反比缩小"
+)
+def test_normalization_removes_the_scale():
+    x, weight = torch.tensor(rng.normal(size=(16, 5))), rng.normal(size=(7, 5))
+    wanted = torch.tensor(rng.normal(size=(16, 7)))
+
+    def batch_norm(z):
+        return torch.nn.functional.batch_norm(z, None, None, training=True, eps=1e-14)
+
+    def layer_norm(z):
+        return torch.nn.functional.layer_norm(z, (7,), eps=1e-14)
+
+    for norm in (layer_norm, batch_norm):
+        outputs, gradients = [], []
+        for c in (1.0, 0.01, 30.0):
+            w = torch.tensor(c * weight, requires_grad=True)
+            out = norm(x @ w.T)
+            ((out - wanted) ** 2).sum().backward()
+            outputs.append(out.detach().numpy())
+            gradients.append(c * w.grad.numpy())
+        close(outputs[1:], [outputs[0]] * 2, 1e-6)
+        close(gradients[1:], [gradients[0]] * 2, 1e-6)
+
+
+@verifies(
+    "eq-learn-he",
+    "eq-learn-xavier",
+    by="与 torch.nn.init 比较；He 使二十层的方差保持不变，减半则每层减半",
 )
 def test_initializations():
     weight = torch.empty(3000, 2000)
@@ -224,11 +283,12 @@ def test_initializations():
     assert abs(weight.var().item() / (2 / 2000) - 1) < 0.01
     torch.nn.init.xavier_normal_(weight)
     assert abs(weight.var().item() / (2 / 5000) - 1) < 0.01
-    a = rng.normal(size=(200, 400))
-    start = np.mean(a**2)
-    for _ in range(20):
-        a = np.maximum(0, a @ (np.sqrt(2 / 400) * rng.normal(size=(400, 400))))
-    assert 0.3 < np.mean(a**2) / (start * 1.0) < 3
+    for factor, low, high in ((2, 0.4, 2.5), (1, 0.4 / 2**20, 2.5 / 2**20)):
+        a = rng.normal(size=(200, 400))
+        start = np.mean(a**2)
+        for _ in range(20):
+            a = np.maximum(0, a @ (np.sqrt(factor / 400) * rng.normal(size=(400, 400))))
+        assert low < np.mean(a**2) / start < high
 
 
 @verifies(
