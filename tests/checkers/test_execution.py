@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import py_compile
 
 import pytest
@@ -133,6 +134,18 @@ def test_kernel_uses_one_thread_and_ignores_user_settings(book, monkeypatch, tmp
     code = f"import os\nprint({threads}, 'from_startup' in globals())"
     book.edit("book/02_two.md", "print(triple(2))", code)
     book.edit("book/02_two.md", "{expect}\n6", "{expect}\n1 1 False")
+    assert book.problems() == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="本地套接字只有 POSIX 系统才用")
+def test_kernels_do_not_compete_for_ports(book):
+    """抢端口很少发生，靠多跑几遍抓不住；直接看内核是不是用本地套接字通信。"""
+    code = (
+        "import json\nfrom ipykernel.connect import get_connection_info\n"
+        "print(json.loads(get_connection_info())['transport'])"
+    )
+    book.edit("book/02_two.md", "print(triple(2))", code)
+    book.edit("book/02_two.md", "{expect}\n6", "{expect}\nipc")
     assert book.problems() == ""
 
 
