@@ -122,8 +122,11 @@ def strides(tensors: Mapping[str, torch.Tensor]) -> Figure:
         places = {}
         for i, j in np.ndindex(rows, columns):
             ax.add_patch(Rectangle((j, i), 1, 1, facecolor="none", edgecolor=MUTED, lw=1))
-            ax.text(j + 0.3, i + 0.5, str(tensor[i, j].item()), ha="center", va="center")
-            places[start + i * tensor.stride(0) + j * tensor.stride(1)] = (j + 0.68, i + 0.5)
+            number = str(tensor[i, j].item())
+            # 数写在左上角，垫上底色，折线经过也看得清。
+            patch = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
+            ax.text(j + 0.22, i + 0.3, number, ha="center", va="center", bbox=patch, zorder=3)
+            places[start + i * tensor.stride(0) + j * tensor.stride(1)] = (j + 0.62, i + 0.68)
         path = np.array([places[k] for k in sorted(places)])
         ax.plot(path[:, 0], path[:, 1], color=COLORS["orange"], marker="o", ms=4, lw=1.4)
         ax.set_title(f"{name}\n步幅 {tuple(tensor.stride())}", fontsize=10.5)
@@ -218,10 +221,14 @@ def _labels(names: Mapping[str, torch.Tensor]) -> dict[int, str]:
 
 def _note(tensor: torch.Tensor, name: str, gradients: bool) -> tuple[str, list]:
     """名字，以及方框里的几行字：值、梯度。"""
-    lines = [(f"{tensor.item():.4f}", INK)]
+    lines = [(_number(tensor), INK)]
     if gradients and tensor.grad is not None:
-        lines.append((f"梯度 {tensor.grad.item():.4f}", GRADIENT))
+        lines.append((f"梯度 {_number(tensor.grad)}", GRADIENT))
     return name, lines
+
+
+def _number(tensor: torch.Tensor) -> str:
+    return f"{tensor.item():.4f}".replace("-", "−")
 
 
 def _node(
