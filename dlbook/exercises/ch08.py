@@ -144,7 +144,7 @@ def _(solution: Callable) -> Iterator[Case]:
     yield Case("空的列表", lambda: solution([], merges, 3), [])
 
 
-# ---- 第 3 至 5 节：次序、注意力、块与模型（ex-8-5 至 ex-8-9）
+# ---- 第 3 至 5 节：次序、注意力、块与模型（ex-8-5 至 ex-8-11）
 
 
 @exercise("ex-8-5", title="旋转一次的得分")
@@ -196,7 +196,30 @@ def _rotary_score(q: np.ndarray, k: np.ndarray, turn: float, base: float = 10000
     return float(np.sum(q * np.conj(k * np.exp(1j * omega * turn))).real)
 
 
-@exercise("ex-8-6", title="只看最近的 w 个")
+@exercise("ex-8-6", title="越远扣得越多")
+def _(solution: Callable) -> Iterator[Case]:
+    for T, m in ((4, 0.5), (1, 3.0), (6, 2.0)):
+        back = np.arange(T)[:, None] - np.arange(T)
+        right = np.where(back >= 0, -m * back, -np.inf)
+        mistakes = {
+            "符号反了：越远应扣得越多": np.where(back >= 0, m * back, -np.inf),
+            "忘了遮住后面的：j > t 应是 −∞": -m * np.abs(back),
+            "后面的不应是 0，也不应是正数": -m * back,
+            "距离应是 t − j，不是 t − j + 1": np.where(back >= 0, -m * (back + 1), -np.inf),
+            "没有乘 m": np.where(back >= 0, -1.0 * back, -np.inf),
+            "行与列弄反了：行是看的位置 t": right.T,
+        }
+        yield Case(
+            f"T = {T}，m = {m}",
+            lambda T=T, m=m: solution(T, m),
+            right,
+            mistakes=mistakes if T > 1 else {},
+            rtol=1e-12,
+            hint="第 t 行第 j 列：j ≤ t 时 −m(t − j)，否则 −∞",
+        )
+
+
+@exercise("ex-8-7", title="只看最近的 w 个")
 def _(solution: Callable) -> Iterator[Case]:
     small = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]], bool)
     yield Case(
@@ -240,7 +263,7 @@ def _is_mask(got: object, expected: np.ndarray) -> bool:
     return getattr(got, "dtype", None) == np.bool_ and np.array_equal(got, expected)
 
 
-@exercise("ex-8-7", title="两块并一块")
+@exercise("ex-8-8", title="两块并一块")
 def _(solution: Callable) -> Iterator[Case]:
     rng = np.random.default_rng(0)
     scores, values = rng.normal(size=7) * 3, rng.normal(size=(7, 3))
@@ -298,7 +321,7 @@ def _partial(scores: np.ndarray, values: np.ndarray) -> tuple[float, float, np.n
     return float(m), float(powers.sum()), powers @ values
 
 
-@exercise("ex-8-8", title="换一种配置的参数量")
+@exercise("ex-8-9", title="换一种配置的参数量")
 def _(solution: Callable) -> Iterator[Case]:
     yield Case(
         "V = 10，E = 4，L = 2，h = 2，g = 2，H = 6",
@@ -339,10 +362,181 @@ def _(solution: Callable) -> Iterator[Case]:
     )
 
 
-# ---- ex-8-12 … ex-8-16：引擎、生成、内部、长大 ----
+@exercise("ex-8-10", title="各头各写一份")
+def _(solution: Callable) -> Iterator[Case]:
+    Z = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])  # 两个头，一个位置，每头两维
+    W = np.arange(16.0).reshape(4, 4)
+    yield Case(
+        "两个头，d = 2，W 是 0 到 15：头 0 写第 0 列，头 1 写第 3 列",
+        lambda: solution(Z.copy(), W.copy()),
+        np.stack([W[:, :1].T, W[:, 3:].T]),
+        mistakes={
+            "切的应是 W 的列，不是行": np.stack([W[:1], W[3:]]),
+            "忘了转置：y = O Wᵀ": np.stack([Z[0] @ W[:2], Z[1] @ W[2:]]),
+            "两个头用了同一块 W": np.stack([W[:, :1].T, W[:, 1:2].T]),
+        },
+        hint="第 r 个头乘 W 的第 rd 到 rd + d − 1 列（转置之后是行）",
+    )
+    rng = np.random.default_rng(0)
+    Z3, W3 = rng.normal(size=(3, 5, 2)), rng.normal(size=(6, 6))
+    whole = np.concatenate(list(Z3), axis=1) @ W3.T
+    yield Case(
+        "三个头，d = 2，T = 5，随机的数：形状",
+        lambda: np.shape(solution(Z3.copy(), W3.copy())),
+        (3, 5, 6),
+        hint="形状是 (h, T, hd)",
+    )
+    yield Case(
+        "同上：各头之和应等于拼接之后乘 Wᵀ",
+        lambda: np.sum(solution(Z3.copy(), W3.copy()), axis=0),
+        whole,
+        mistakes={"每个头都写了全部，应各写各的": 3 * whole},
+        rtol=1e-9,
+        hint="把 W 按列切成 h 块",
+    )
+    yield Case(
+        "同上：第 2 个头（从 0 数起）写的",
+        lambda: np.asarray(solution(Z3.copy(), W3.copy()))[2],
+        Z3[2] @ W3[:, 4:].T,
+        rtol=1e-9,
+        hint="头的次序不变",
+    )
 
 
-@exercise("ex-8-14", title="另一种截断")
+# ---- 第 7 至 10 节：引擎、生成、内部、长大（ex-8-14 至 ex-8-21）
+
+
+@exercise("ex-8-14", title="一处小小的不同")
+def _(solution: Callable) -> Iterator[Case]:
+    a = np.array([8.0, 7.5, 7.0, 6.5])
+    b = np.array([8.0, 7.5, 7.125, 6.0])
+    yield Case(
+        "a = [8, 7.5, 7, 6.5]，b = [8, 7.5, 7.125, 6]，limit = 0.1",
+        lambda: solution(a.copy(), b.copy(), 0.1),
+        3,
+        mistakes={
+            "步数从 1 数起": 2,
+            "这是最后一次，要的是第一次": 4,
+        },
+        hint="第三步差 0.125，第一次超过 0.1",
+    )
+    yield Case(
+        "a、b 对调：差要取绝对值",
+        lambda: solution(b.copy(), a.copy(), 0.1),
+        3,
+        mistakes={"差要取绝对值：b 比 a 小也是不同": 4},
+        hint="差的绝对值大于 limit",
+    )
+    yield Case(
+        "limit = 1：始终没有超过",
+        lambda: solution(a.copy(), b.copy(), 1.0),
+        0,
+        mistakes={"argmax 对全是 False 的数组返回 0，要先问 any": 1},
+        hint="没有超过时返回 0",
+    )
+    yield Case(
+        "limit = 0.125：恰好等于不算",
+        lambda: solution(a.copy(), b.copy(), 0.125),
+        4,
+        mistakes={"要大于 limit，等于不算": 3},
+        hint="第三步恰好差 0.125，第四步差 0.5",
+    )
+    yield Case(
+        "第一步就不同",
+        lambda: solution(a + 1, b.copy(), 0.1),
+        1,
+        hint="第一步是 1，不是 0",
+    )
+
+
+@exercise("ex-8-15", title="差几个末位")
+def _(solution: Callable) -> Iterator[Case]:
+    def f32(*values: float) -> np.ndarray:
+        return np.array(values, np.float32)
+
+    step = np.spacing(np.float32(1))
+    yield Case(
+        "1 与它后面的第 1、第 3 个浮点数",
+        lambda: solution(f32(1, 1), f32(1 + step, 1 + 3 * step)),
+        np.array([1, 3]),
+        mistakes={"这是差的数值，不是隔几个": np.array([step, 3 * step])},
+        hint="按整数读出来相减",
+    )
+    yield Case(
+        "1 与 2 之间有 2²³ 个间隔；2 与 4 之间也是",
+        lambda: solution(f32(1, 4), f32(2, 2)),
+        np.array([2**23, 2**23]),
+        mistakes={
+            "末位单位随大小变：不能都除以 1 附近的间隔": np.array([2**23, 2**24]),
+            "要取绝对值": np.array([-(2**23), 2**23]),
+        },
+        hint="每翻一倍，间隔也翻一倍，个数不变",
+    )
+    tiny = np.nextafter(np.float32(0), np.float32(1))
+    yield Case(
+        "零的两侧：−tiny 与 tiny 隔两个，+0 与 −0 隔零个",
+        lambda: solution(np.array([-tiny, 0.0], np.float32), np.array([tiny, -0.0], np.float32)),
+        np.array([2, 0]),
+        mistakes={
+            "负数要先换成负的整数": np.array([2**31, 2**31]),
+            "绝对值相同的正负数不是同一个": np.array([0, 0]),
+        },
+        hint="负的浮点数：去掉最高位，再变号",
+    )
+    yield Case(
+        "两个负数：−1 与 −2",
+        lambda: solution(f32(-1), f32(-2)),
+        np.array([2**23]),
+        hint="与 1 和 2 一样远",
+    )
+    yield Case(
+        "一正一负，绝对值很大：−3e38 与 3e38，不许溢出",
+        lambda: solution(f32(-3e38), f32(3e38)),
+        np.array([2 * int(f32(3e38).view(np.int32)[0])]),
+        hint="先转成 int64 再减",
+    )
+
+
+@exercise("ex-8-16", title="分辨真假")
+def _(solution: Callable) -> Iterator[Case]:
+    yield Case(
+        "n = 8，chance = 0.05：至少对 7 组的机会约 0.035，至少对 6 组的约 0.145",
+        lambda: solution(8, 0.05),
+        7,
+        mistakes={
+            "对 6 组或更多的机会有 0.145，还不够小": 6,
+            "对 7 组或更多的机会已经小于二十分之一": 8,
+            "要算“这么多或更多”，不是恰好这么多": 0,
+        },
+        hint="机会 (8 + 1) / 256 小于 0.05",
+    )
+    yield Case(
+        "n = 4，chance = 0.05：全对的机会有 1/16",
+        lambda: solution(4, 0.05),
+        None,
+        accept=lambda got: got is None,
+        hint="1/16 不小于 0.05，应返回 None",
+    )
+    yield Case(
+        "n = 5，chance = 1/32：恰好等于不算",
+        lambda: solution(5, 1 / 32),
+        None,
+        accept=lambda got: got is None,
+        hint="要小于 chance，等于不算",
+    )
+    yield Case(
+        "n = 100，chance = 0.05",
+        lambda: solution(100, 0.05),
+        59,
+        mistakes={
+            "对 58 组或更多的机会约 0.067": 58,
+            "恰好对 58 组的机会小于 0.05，但要算“或更多”": 55,
+        },
+        hint="从 100 往下把机会加起来",
+    )
+
+
+@exercise("ex-8-17", title="另一种截断")
 def _(solution: Callable) -> Iterator[Case]:
     p = np.array([0.05, 0.5, 0.25, 0.02, 0.18])
     yield Case(
@@ -381,10 +575,10 @@ def _kept(p: np.ndarray, places: list[int]) -> np.ndarray:
     return out
 
 
-# ---- 第 6 节：训练（ex-8-10、ex-8-11）
+# ---- 第 6 节：训练（ex-8-12、ex-8-13）
 
 
-@exercise("ex-8-10", title="平均的平均")
+@exercise("ex-8-12", title="平均的平均")
 def _(solution: Callable) -> Iterator[Case]:
     for losses, counts in (([4.0, 6.0], [300, 100]), ([2.0, 1.0, 3.0], [1, 50, 2])):
         mean = float(np.average(losses, weights=counts))
@@ -420,7 +614,7 @@ def _quintic(s: np.ndarray | float) -> np.ndarray | float:
     return A * s + B * s**3 + C * s**5
 
 
-@exercise("ex-8-11", title="正交化一个矩阵")
+@exercise("ex-8-13", title="正交化一个矩阵")
 def _(solution: Callable) -> Iterator[Case]:
     diagonal = np.diag([3.0, 4.0])
     s = np.array([0.6, 0.8])
@@ -460,7 +654,7 @@ def _elementwise(x: np.ndarray, steps: int) -> np.ndarray:
     return x
 
 
-@exercise("ex-8-16", title="花多少，买多大")
+@exercise("ex-8-20", title="花多少，买多大")
 def _(solution: Callable) -> Iterator[Case]:
     # 挑得整齐：总运算量 1.2e20，于是 N = 1e9，D = 2e10。
     yield Case(
@@ -500,7 +694,7 @@ def _(solution: Callable) -> Iterator[Case]:
     )
 
 
-@exercise("ex-8-15", title="隔几格")
+@exercise("ex-8-18", title="隔几格")
 def _(solution: Callable) -> Iterator[Case]:
     weights = np.array(
         [[1.0, 0, 0, 0], [0.4, 0.6, 0, 0], [0.5, 0.3, 0.2, 0], [0.1, 0.7, 0.15, 0.05]]
@@ -533,3 +727,81 @@ def _(solution: Callable) -> Iterator[Case]:
         rtol=1e-9,
         hint="weights[3, 0]",
     )
+
+
+@exercise("ex-8-19", title="找归纳头")
+def _(solution: Callable) -> Iterator[Case]:
+    weights = np.tril(np.arange(1.0, 37.0).reshape(6, 6)) ** 2 / 1000
+    # 编号 5 7 9 5 7 5：t = 3 看 1，t = 4 看 2，t = 5（上次是 3）看 4。
+    ids = [5, 7, 9, 5, 7, 5]
+    yield Case(
+        "ids = [5, 7, 9, 5, 7, 5]，weights 第 t 行第 j 列是 (6t + j + 1)² / 1000",
+        lambda: solution(weights.copy(), list(ids)),
+        (weights[3, 1] + weights[4, 2] + weights[5, 4]) / 3,
+        mistakes={
+            "看的是上一次它自己，应是它后面的一个": (weights[3, 0] + weights[4, 1] + weights[5, 3])
+            / 3,
+            "应取最近的一次，不是第一次": (weights[3, 1] + weights[4, 2] + weights[5, 1]) / 3,
+            "求了和，没有取平均": weights[3, 1] + weights[4, 2] + weights[5, 4],
+            "只对有重复的 t 取平均": (weights[3, 1] + weights[4, 2] + weights[5, 4]) / 6,
+        },
+        rtol=1e-9,
+        hint="t = 3、4、5 各取 weights[3, 1]、weights[4, 2]、weights[5, 4]",
+    )
+    yield Case(
+        "ids = [4, 4]：上一次的后面就是自己",
+        lambda: solution(np.array([[1.0, 0.0], [0.25, 0.75]]), [4, 4]),
+        0.75,
+        rtol=1e-9,
+        hint="s = 0，s + 1 = 1 = t",
+    )
+    yield Case(
+        "ids = [1, 2, 3]：没有重复",
+        lambda: solution(np.eye(3), [1, 2, 3]),
+        float("nan"),
+        accept=lambda got: got is not None and np.isnan(got),
+        hint="没有可平均的数，返回 nan",
+    )
+
+
+@exercise("ex-8-21", title="要多少计算量")
+def _(solution: Callable) -> Iterator[Case]:
+    flops = np.array([1e10, 1e11, 1e12, 1e13])
+    losses = 20 * flops**-0.05
+    yield Case(
+        "恰好在 20·C^(−0.05) 上的四个点，target = 3",
+        lambda: solution(flops.copy(), losses.copy(), 3.0),
+        (3 / 20) ** (-1 / 0.05),
+        mistakes={
+            "两个都要取对数，只取了计算量的": _semilog(flops, losses, 3.0),
+            "没有取对数，拟合的是直线": _straight(flops, losses, 3.0),
+            "这是对数，还要取指数": np.log((3 / 20) ** (-1 / 0.05)),
+        },
+        rtol=1e-6,
+        hint="C = (target / a)^(−1/b)",
+    )
+    # 不在一条线上时，看是不是最小二乘。
+    noisy = np.exp([1.7, 1.6, 1.55, 1.4])
+    slope, intercept = np.polyfit(np.log(flops), np.log(noisy), 1)
+    yield Case(
+        "不在一条直线上的四个点，target = 3.5",
+        lambda: solution(flops.copy(), noisy.copy(), 3.5),
+        float(np.exp((np.log(3.5) - intercept) / slope)),
+        mistakes={
+            "只用了首尾两点": float(
+                np.exp(np.log(flops[0]) + (np.log(3.5) - 1.7) / (-0.3 / np.log(1e3)))
+            ),
+        },
+        rtol=1e-6,
+        hint="用全部的点做最小二乘",
+    )
+
+
+def _semilog(flops: np.ndarray, losses: np.ndarray, target: float) -> float:
+    slope, intercept = np.polyfit(np.log(flops), losses, 1)
+    return float(np.exp((target - intercept) / slope))
+
+
+def _straight(flops: np.ndarray, losses: np.ndarray, target: float) -> float:
+    slope, intercept = np.polyfit(flops, losses, 1)
+    return float((target - intercept) / slope)

@@ -94,7 +94,9 @@ def curves(
             mark[1], (mark[0], 0.03), xycoords=("data", "axes fraction"), xytext=(4, 0),
             textcoords="offset points", color=MUTED, fontsize=10,
         )  # fmt: skip
-    if len(lines) > 1:
+    if len(lines) > 3:  # 多了就放到图的上方，免得压住曲线
+        ax.legend(ncols=len(lines), loc="lower center", bbox_to_anchor=(0.5, 1))
+    elif len(lines) > 1:
         ax.legend()
     return fig
 
