@@ -83,8 +83,12 @@ def surface(
     ax.text(point[0], point[1], point[2], f"  {name}", zorder=6)
     if direction is not None:
         floor = z.min()
-        style = {"color": COLORS["red"], "lw": 2.2, "arrow_length_ratio": 0.35, "zorder": 5}
-        ax.quiver(point[0], point[1], floor, *direction, 0, **style)
+        # 箭头画在底面里：mplot3d 自带的箭头从这个角度看去是一条线。
+        tail, along = np.array(point[:2]), np.array(direction)
+        tip, across = tail + along, np.array([-along[1], along[0]])
+        head = np.array([tip - 0.35 * along + 0.2 * across, tip, tip - 0.35 * along - 0.2 * across])
+        for line in (np.array([tail, tip]), head):
+            ax.plot(*line.T, floor, color=COLORS["red"], lw=2.2, zorder=5)
         ax.plot([point[0]] * 2, [point[1]] * 2, [floor, point[2]], ":", color=INK, lw=1)
     ax.set(xlabel="$x$", ylabel="$y$", zlabel="$z$")
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):

@@ -51,7 +51,7 @@ def local_map(f: Callable, jacobian: np.ndarray, at: np.ndarray, size: float) ->
     right.plot(*linear, "--", color=COLORS["orange"], label="雅可比矩阵的近似")
     right.plot(*f(at), "o", color=INK, ms=4)
     right.set(title="输出", xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
-    right.legend(fontsize=8, loc="best")
+    fig.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 
