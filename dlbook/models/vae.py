@@ -108,9 +108,13 @@ def encode(model: Any, images: np.ndarray, labels: np.ndarray | None = None) -> 
 def draw(model: Any, z: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
     """隐变量 (N, latent)（看类别的还要 labels (N,)）→ 图 (N, 28, 28)。
 
+    z 的形状不对、labels 该给不给或不该给而给，抛出 ValueError。
+
     书中：sec-intro-latent
     """
     lib = model.engine
+    if np.ndim(z) != 2 or z.shape[1] != model.latent:
+        raise ValueError(f"隐变量的形状应是 (N, {model.latent})，收到 {np.shape(z)}")
     with lib.no_grad():
         logits = model.decode(lib.from_numpy(z.astype(np.float32)), _label(model, labels))
         return logits.sigmoid().numpy().reshape(-1, SIDE, SIDE)
@@ -124,9 +128,16 @@ def complete(
     从 z (N, latent) 出发各找一个隐变量：画出来的图在看得见处与 images 相符，自己又不太偏离
     标准正态。看得见的像素原样保留，其余由模型补上。
 
+    images、visible、z 的个数不同，或 model 看类别，抛出 ValueError。
+
     书中：sec-intro-generative
     """
     lib = model.engine
+    if model.classes:
+        raise ValueError("complete 只用于不看类别的模型（classes=0）")
+    if np.shape(visible) != np.shape(images) or np.shape(z) != (len(images), model.latent):
+        found = f"{np.shape(images)}、{np.shape(visible)} 与 {np.shape(z)}"
+        raise ValueError(f"images、visible 应同形，z 应是 (N, {model.latent})，收到 {found}")
     target, weight = _flat(lib, images), _flat(lib, visible)
     hidden = lib.tensor(z.astype(np.float32), requires_grad=True)
     optimizer = lib.optim.Adam([hidden], lr=0.1)
@@ -166,5 +177,9 @@ def _label(model: Any, labels: np.ndarray | None, rows: Any = slice(None)) -> Te
         raise ValueError(f"这个模型{need}")
     if labels is None:
         return None
-    one_hot = np.eye(model.classes, dtype=np.float32)[np.asarray(labels)[rows]]
+    chosen = np.asarray(labels)[rows]
+    if chosen.size and not 0 <= chosen.min() <= chosen.max() < model.classes:
+        found = f"{chosen.min()} 到 {chosen.max()}"
+        raise ValueError(f"类别应是 0 到 {model.classes - 1} 的整数，收到 {found}")
+    one_hot = np.eye(model.classes, dtype=np.float32)[chosen]
     return model.engine.from_numpy(one_hot)

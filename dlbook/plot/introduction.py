@@ -242,9 +242,11 @@ def policy_network(world: GridWorld, state: int, probabilities: np.ndarray) -> F
     for k, (name, p) in enumerate(zip(ACTIONS, probabilities, strict=True)):
         y = 1.93 - 0.42 * k
         ax.text(4.83, y, name, ha="center", va="center")
-        ax.add_patch(Rectangle((5.0, y - 0.12), 0.85 * p, 0.24, facecolor=COLORS["orange"]))
-        ax.text(5.06 + 0.85 * p, y, f"{p:.0%}", ha="left", va="center", fontsize=9.5)
-    ax.text(5.5, 2.5, "各动作的概率", ha="center", va="center")
+        ax.add_patch(Rectangle((5.0, y - 0.12), 1.1 * p, 0.24, facecolor=COLORS["orange"]))
+    for share in (0, 0.5, 1):  # 刻度
+        ax.plot([5.0 + 1.1 * share] * 2, [0.47, 2.13], color=GRID, lw=0.8, zorder=0)
+        ax.text(5.0 + 1.1 * share, 0.33, f"{share:g}", ha="center", va="center", fontsize=9)
+    ax.text(5.55, 2.5, "各动作的概率", ha="center", va="center")
     return fig
 
 

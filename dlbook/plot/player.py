@@ -189,7 +189,7 @@ class PathPlayer:
             f"<li>第 {k} 步的高度：{escape(text)}</li>" for k, text in enumerate(self._steps)
         )
         legend = "".join(
-            f'<svg viewBox="-7 -7 14 14" width="14" height="14" aria-hidden="true">'
+            f'<svg viewBox="-7 -7 14 14" style="width:14px;display:inline" aria-hidden="true">'
             f'<path d="{marker}" fill="{COLORS[color]}"/></svg> <span>{escape(name)}　</span>'
             for name, color, marker in zip(self._paths, self._COLORS, self._MARKERS, strict=False)
         )

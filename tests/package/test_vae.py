@@ -98,3 +98,12 @@ def test_errors_name_what_is_wrong():
         vae.draw(small(dlbook, classes=2), np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"\(N, 28, 28\)，收到 \(3, 784\)"):
         vae.encode(small(dlbook), images.reshape(3, -1))
+    with pytest.raises(ValueError, match=r"\(N, 4\)，收到 \(3, 5\)"):
+        vae.draw(small(dlbook), np.zeros((3, 5)))
+    with pytest.raises(ValueError, match="0 到 1 的整数，收到 0 到 2"):
+        vae.draw(small(dlbook, classes=2), np.zeros((3, 4)), np.array([0, 1, 2]))
+    seen = np.ones(images.shape, bool)
+    with pytest.raises(ValueError, match=r"应同形.*\(3, 28, 28\)、\(2, 28, 28\)"):
+        vae.complete(small(dlbook), images, seen[:2], z=np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="不看类别"):
+        vae.complete(small(dlbook, classes=2), images, seen, z=np.zeros((3, 4)))
