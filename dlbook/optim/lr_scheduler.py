@@ -157,7 +157,7 @@ class MultiStepLR(_Chainable):
 
 
 class LinearLR(_Chainable):
-    """系数在 total_iters 步里从 start_factor 线性地变到 end_factor，之后不变；常作预热。
+    """系数在 total_iters 步里从 start_factor 线性地变到 end_factor，之后不变；常作热身。
 
     书中：sec-bp-training
     """

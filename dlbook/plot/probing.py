@@ -44,9 +44,14 @@ def two_engines(ours: np.ndarray, theirs: np.ndarray, *, limit: float) -> Figure
 
 
 def choices(
-    labels: Sequence[str], before: np.ndarray, panels: Mapping[str, np.ndarray], *, columns: int = 2
+    labels: Sequence[str],
+    before: np.ndarray,
+    panels: Mapping[str, np.ndarray],
+    *,
+    columns: int = 2,
+    ylabel: str = "概率",
 ) -> Figure:
-    """每格一种做法：灰框是原来的概率，蓝柱是处理之后的概率。书中：fig-generation-temperature 等"""
+    """每格一种做法：灰框是原来的 ylabel，蓝柱是处理之后的。书中：fig-generation-temperature 等"""
     rows = -(-len(panels) // columns)
     fig, axes = plt.subplots(
         rows, columns, figsize=(6.4, 2.3 * rows + 0.1), sharex=True, sharey=True, squeeze=False
@@ -62,7 +67,7 @@ def choices(
         ax.grid(axis="x", visible=False)
         ax.set_ylim(0, 1)
     for ax in axes[:, 0]:
-        ax.set_ylabel("概率")
+        ax.set_ylabel(ylabel)
     return fig
 
 

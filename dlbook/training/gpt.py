@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--heads", type=positive, default=5, help="注意力的头数（缺省 %(default)s）")
     add("--width", type=positive, default=160, help="向量的宽度（缺省 %(default)s）")
     add("--context", type=positive, default=65, help="至多看多少个字（缺省 %(default)s）")
-    add("--dropout", type=_probability, default=0.0, help="随机失活的概率（缺省 %(default)s）")
+    add("--dropout", type=_probability, default=0.0, help="dropout 的概率（缺省 %(default)s）")
     add("--optimizer", choices=["muon", "adamw"], default="muon", help="矩阵用的优化器")
     add(
         "--embedding-lr", type=positive_number, default=0.016,

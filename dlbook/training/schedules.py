@@ -17,7 +17,7 @@ def warmup_cosine(optimizer: Optimizer, steps: int, *, warmup: int, floor: float
     书中：sec-training-loop
     """
     if not 0 <= warmup < steps:
-        raise ValueError(f"预热的步数应在 0 与 {steps - 1} 之间，收到 {warmup}")
+        raise ValueError(f"热身的步数应在 0 与 {steps - 1} 之间，收到 {warmup}")
 
     def factor(step: int) -> float:
         if step < warmup:

@@ -57,7 +57,9 @@ def _relative(path: str, root: Path) -> str | None:
     if not (root / relative).is_file():
         return None
     # 训练成果虽在 _build 里，却是别的章的输入，要记账。
-    if relative.parts[:2] != ARTIFACTS and _SKIP & set(relative.parts):
+    if relative.parts[:2] != ARTIFACTS and any(
+        part in _SKIP or part.endswith(".egg-info") for part in relative.parts
+    ):
         return None
     return relative.as_posix()
 
