@@ -11,9 +11,14 @@ CH ?=
 
 .PHONY: html test check bless record serve clean env
 
-html: $(VENV)/ready
-	$(BIN)/python -m sphinx -q -b html -c . book _build/html
+html: _build/html/.complete
 	@echo "完成：用浏览器打开 _build/html/index.html"
+
+# 书、代码、核对函数都不比上次成功的构建新（目录的时间管增删），就什么也不用做。
+SOURCES := conf.py $(shell find book dlbook tests/equations tests/exercises -not -path '*__pycache__*')
+_build/html/.complete: $(VENV)/ready $(SOURCES)
+	$(BIN)/python -m sphinx -q -b html -c . book _build/html
+	@touch $@
 
 test: html
 	$(BIN)/python -m pytest

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import sympy
 import torch
-from bookcheck.equations import definition, verifies
-from bookcheck.source import read_chapter
+from bookcheck.equations import definition, printed_latex, verifies
 
 from dlbook.autograd.gradcheck import numerical_diff, numerical_gradient
 from dlbook.autograd.scalar import Value
@@ -17,7 +16,7 @@ from dlbook.backprop import mse_loss, mse_loss_backward
 from dlbook.data.toy import toy_line
 from dlbook.models.linear_regression import fit, gradient, hessian, least_squares, predict
 
-CHAPTER = Path(__file__).parents[2] / "book" / "02_linear_regression.md"
+EXPECTED = Path(__file__).parents[2] / "book" / "_expected" / "02_linear_regression.json"
 
 # 四个样本，全用符号：验证的是公式本身，不是某一组数。
 N = 4
@@ -36,7 +35,7 @@ def is_zero(expression):
 
 def printed_numbers(label):
     """书里这个公式印出来的小数，按先后次序。"""
-    latex = next(e.latex for e in read_chapter(CHAPTER).equations if e.label == label)
+    latex = printed_latex(EXPECTED, label)
     return [float(n) for n in re.findall(r"(?<![\w.])\d+\.\d+", latex)]
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import sympy
 import torch
-from bookcheck.equations import definition, verifies
+from bookcheck.equations import definition, printed_latex, verifies
 from torch.autograd.functional import jacobian
 
 from dlbook import backprop
 from dlbook.models import mlp
 
-CHAPTER = Path(__file__).parents[2] / "book" / "03_mnist.md"
+EXPECTED = Path(__file__).parents[2] / "book" / "_expected" / "03_mnist.json"
 
 definition("eq-input-vector", "记号：784 个像素排成一列，下标从 0 起")
 definition("eq-output-vector", "记号：十个分量依次是十个类别的概率")
@@ -25,8 +25,7 @@ definition("eq-wanted", "提出问题：要求的四个梯度")
 @cache
 def latex(label: str) -> str:
     """书中一个公式的 LaTeX 原文。"""
-    text = CHAPTER.read_text(encoding="utf-8")
-    return re.search(rf"^:label: {label}\n(.*?)^```$", text, re.M | re.S)[1]
+    return printed_latex(EXPECTED, label)
 
 
 def printed_numbers(text: str) -> list[float]:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from bookcheck.equations import definition, verifies
-from bookcheck.source import read_chapter
+from bookcheck.equations import definition, printed_latex, verifies
 
 from dlbook.autograd.gradcheck import numerical_diff, numerical_gradient
 from dlbook.optimize import gradient_descent
 
-CHAPTER = Path(__file__).parents[2] / "book" / "11_gradient_descent.md"
+EXPECTED = Path(__file__).parents[2] / "book" / "_expected" / "11_gradient_descent.json"
 
 X = sympy.symbols("x", real=True)
 QUADRATIC = X**2 - X + 3
@@ -23,7 +22,7 @@ EXAMPLE = X**2 - 4 * X + 1
 
 
 def printed(label):
-    return next(e.latex for e in read_chapter(CHAPTER).equations if e.label == label)
+    return printed_latex(EXPECTED, label)
 
 
 def from_latex(text):

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,6 +29,7 @@ from bookcheck.recording import load_recording
 from bookcheck.source import MYST_EXTENSIONS, read_notebook
 
 TABLE_PAGE = "checks"
+_ERRATUM = re.compile(r"^(`{3,})\{erratum\}.*?^\1\s*$", re.M | re.S)
 MARKS = {
     "exact": ("精确", "与期望逐字相等"),
     "tol": ("容差", "浮点数与期望之差在容差之内"),
@@ -134,9 +137,11 @@ def _digests(app: Sphinx) -> dict[str, str]:
         seconds = round(sum(run.seconds), 1)
         path = _current.chapters[name].path.relative_to(app.srcdir).with_suffix("")
         digests[path.as_posix()] = deps.digest(f"{run.digest} {marks} {seconds}")
-    everything = deps.digest(str(digests) + str(_current.claims))
+    # 总表不写行号：只挪动了几行的说法不必重写这张大表。
+    shown = [replace(claim, line=0) for claim in _current.claims]
+    everything = deps.digest(str(digests) + str(shown))
     texts = deps.digest(
-        "".join(c.text for c in _current.chapters.values() if "{erratum}" in c.text)
+        "".join(m[0] for c in _current.chapters.values() for m in _ERRATUM.finditer(c.text))
     )
     return digests | {TABLE_PAGE: everything, "errata": texts}
 

@@ -54,6 +54,14 @@ def mutant(exercise: str, why: str) -> Callable:
     return register
 
 
+def printed_latex(expected: Path, label: str) -> str:
+    """书里一个公式的 LaTeX 原文，取自 ``_expected``：它与正文是否相同另有核对。
+
+    不直接读正文，改一句话才不必重算整章的公式。
+    """
+    return json.loads(expected.read_text(encoding="utf-8"))["equations"][label]
+
+
 def kill(exercise: str, solution: Callable) -> str:
     """让检查函数检查一个错误解法。被拒绝时返回给读者的提示，漏过则抛出 ``AssertionError``。"""
     from dlbook.exercises import ExerciseError, check
