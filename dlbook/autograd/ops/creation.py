@@ -91,7 +91,10 @@ def _as_array(data: Any, dtype: Any, copy: bool) -> np.ndarray:
 
 
 class NotANumber(DtypeError, ValueError):
-    """元素不是数。PyTorch 视情形抛 TypeError、ValueError、RuntimeError，照哪种都接得住。"""
+    """元素不是数。PyTorch 视情形抛 TypeError、ValueError、RuntimeError，照哪种都接得住。
+
+    书中：sec-bp-engine
+    """
 
 
 PYTHON_NUMBERS = {builtins.bool: dtypes.bool, int: dtypes.int64, float: dtypes.DEFAULT}
