@@ -14,8 +14,8 @@ CH ?=
 html: _build/html/.complete
 	@echo "完成：用浏览器打开 _build/html/index.html"
 
-# 书、代码、核对函数都不比上次成功的构建新（目录的时间管增删），就什么也不用做。
-SOURCES := conf.py $(shell find book dlbook tests/equations tests/exercises -not -path '*__pycache__*')
+# 书、代码、核对函数、训练成果都不比上次成功的构建新（目录的时间管增删），就什么也不用做。
+SOURCES := conf.py $(shell find book dlbook tests/equations tests/exercises $(wildcard _build/artifacts) -not -path '*__pycache__*')
 _build/html/.complete: $(VENV)/ready $(SOURCES)
 	$(BIN)/python -m sphinx -q -b html -c . book _build/html
 	@touch $@
