@@ -2,6 +2,7 @@
 
 python -m tests.training.jobs serve            # 分叉服务器：import torch 一次，分叉许多次
 torchrun … -m tests.training.jobs restart 文件夹  # 第一次跑到一半自杀，重启之后接着训练
+torchrun … -m tests.training.jobs killed 1 文件夹  # 1 号进程跑到一半自杀，不重启
 """
 
 import json
@@ -242,6 +243,7 @@ def full_disk(folder):
 
 def killed(victim, folder):
     """第 victim 号进程训练到一半被 kill -9。"""
+    victim, folder = int(victim), Path(folder)
     (folder / f"{os.environ['RANK']}.pid").write_text(str(os.getpid()))
 
     def evaluate(model):
@@ -297,6 +299,5 @@ def restart(folder):
 
 
 if __name__ == "__main__":
-    {"serve": serve, "restart": restart, "launch_sleepers": launch_sleepers}[sys.argv[1]](
-        *sys.argv[2:]
-    )
+    jobs = (serve, restart, killed, launch_sleepers)
+    {job.__name__: job for job in jobs}[sys.argv[1]](*sys.argv[2:])

@@ -196,6 +196,17 @@ def torchrun(*arguments, restarts=0):
     )
 
 
+def test_torchrun_ends_all_when_one_is_killed(tmp_path):
+    """不重启：1 号进程被杀，另一个说出原因，torchrun 报错，30 秒之内都结束。"""
+    run = torchrun("-m", "tests.training.jobs", "killed", "1", str(tmp_path))
+    assert time.time() - float((tmp_path / "death").read_text()) < 30
+    assert run.returncode != 0
+    assert "第 0 号进程与别的进程断了联系" in run.stderr, run.stderr
+    assert "SIGKILL" in run.stderr
+    pids = pids_in(tmp_path)
+    assert len(pids) == 2 and not any(map(alive, pids))
+
+
 def test_torchrun_restarts_from_the_last_checkpoint(tmp_path, reports):
     """1 号进程在一半被杀，torchrun 重启，结果与没有出过事的一样。"""
     run = torchrun("-m", "tests.training.jobs", "restart", str(tmp_path), restarts=1)
