@@ -1,7 +1,8 @@
 """从语言模型生成：一次一个词元，带 KV 缓存；温度、top-k、top-p、重复惩罚。
 
-模型是 :mod:`dlbook.models.gpt` 的 GPT，在哪个引擎上都行；挑词元用 NumPy，
-所以同样的权重、同样的 rng，两个引擎写出同样的字。
+模型是 :mod:`dlbook.models.gpt` 的 GPT，在哪个引擎上都行，也可以是它的
+:class:`~dlbook.models.stepwise.Stepwise`；挑词元用 NumPy，所以同样的权重、同样的 rng，
+写出同样的字。
 
 书中：sec-lm-generation
 """
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
+
+from dlbook.models.stepwise import Stepwise
 
 
 class Tokenizer(Protocol):
@@ -193,6 +196,8 @@ def _checked(model: Any, idx: Any) -> np.ndarray:
 
 def _last_logits(model: Any, ids: np.ndarray, cache: list | None) -> np.ndarray:
     """最后一个位置的分数 (N, V)，float32；不记计算图。"""
+    if isinstance(model, Stepwise):
+        return model.last_logits(ids, cache)
     engine = model.engine
     with getattr(engine, "inference_mode", engine.no_grad)():  # torch 的这一种更省事，约快 7%
         idx = engine.from_numpy(ids).to(model.token.weight.device)

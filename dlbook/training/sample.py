@@ -12,6 +12,7 @@ import torch
 
 from dlbook.models import saved
 from dlbook.models.generate import write
+from dlbook.models.stepwise import Stepwise
 from dlbook.serialization import CheckpointError
 from dlbook.text import CharTokenizer
 from dlbook.training.cli import positive
@@ -40,10 +41,11 @@ def run(args: argparse.Namespace) -> None:
     书中：sec-lm-artifact
     """
     model, tokenizer = load_model(args.model)
+    poet = Stepwise(model)
     rng = np.random.default_rng(args.seed)
     for _ in range(args.n):
         pieces = write(
-            model,
+            poet,
             tokenizer,
             args.prompt,
             max_new_tokens=args.max_new_tokens,
