@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlbook.backprop import gelu
+from dlbook.backprop import gelu, softmax
 
 
 class _Memory:
@@ -25,7 +25,10 @@ class _Memory:
 
 
 class _Affine(NamedTuple):
-    """一对权重与偏置（可以没有），用在线性层与归一化里。"""
+    """一对权重与偏置（可以没有），用在线性层与归一化里。
+
+    不用 backprop 的 linear、layer_norm：它们为成批的行而写，一个向量时多半的时间花在检查形状上。
+    """
 
     weight: np.ndarray
     bias: np.ndarray | None
@@ -55,13 +58,13 @@ class Stepwise:
     def __init__(self, model: Any) -> None:
         self.model, self.config = model, model.config
         state = {n: p.detach().float().cpu().numpy() for n, p in model.state_dict().items()}
-        self._token, self._position = state.pop("token.weight"), state.pop("position.weight")
 
         def take(name: str) -> _Affine:
             if f"{name}.weight" not in state:
                 raise ValueError(f"模型里没有 {name}.weight，不是 dlbook.models.gpt 的 GPT")
             return _Affine(state.pop(f"{name}.weight"), state.pop(f"{name}.bias", None))
 
+        self._token, self._position = take("token").weight, take("position").weight
         parts = ("norm1", "attention.qkv", "attention.out", "norm2", "up", "down")
         self._blocks = [
             [take(f"blocks.{i}.{part}") for part in parts] for i in range(self.config.layers)
@@ -116,8 +119,7 @@ class Stepwise:
             heads, _, head_width = k.shape
             q, k[:, t], v[:, t] = qkv.linear(norm1.norm(x)).reshape(3, heads, head_width)
             scores = (k[:, : t + 1] @ q[:, :, None])[:, :, 0] / math.sqrt(head_width)
-            weights = np.exp(scores - scores.max(axis=1, keepdims=True))  # (heads, t + 1)
-            weights /= weights.sum(axis=1, keepdims=True)
+            weights, _ = softmax(scores)  # (heads, t + 1)
             x = x + out.linear((weights[:, None] @ v[:, : t + 1]).reshape(-1))
             x = x + down.linear(gelu(up.linear(norm2.norm(x)), self.config.gelu)[0])
         memory.length = t + 1

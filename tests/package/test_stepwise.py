@@ -100,6 +100,10 @@ def test_what_it_cannot_do_is_refused():
     lora.attach(model, 2)
     with pytest.raises(ValueError, match="不是 dlbook"):
         Stepwise(model)
+    stranger = torch.nn.Linear(2, 2)
+    stranger.config = KINDS[0]
+    with pytest.raises(ValueError, match=r"模型里没有 token\.weight"):
+        Stepwise(stranger)
     other = build(torch)
     other.extra = torch.nn.Linear(2, 2)
     with pytest.raises(ValueError, match=r"多出了参数：extra\.weight、extra\.bias"):
