@@ -1,13 +1,20 @@
 """dlbook.training 的两个比值：``train`` 比手写的循环慢多少，内存里的批比 DataLoader 快多少。
 
     OMP_NUM_THREADS=1 python benchmarks/training.py
+    OMP_NUM_THREADS=1 python benchmarks/training.py --instructions
 
 单线程，CPU。计的是处理器时间；两边交替进行，各取最短的一轮：别的程序抢缓存只会使它变长，最短的
 最接近空闲的机器（各轮之比的中位数也打印出来）。比较之前先核对：两个循环的损失逐位相同，两种读法的
 每一批逐位相同。
+
+机器忙时，计时的出入比差别本身还大。``--instructions`` 改数执行的指令：用 valgrind 数两种循环各走
+5 步与 45 步的指令数，相减得到 40 步的，再现性很好（要装 valgrind，约十分钟）。
 """
 
+import re
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 
@@ -23,7 +30,7 @@ from dlbook.models import cnn
 from dlbook.training import Batches, train
 
 Data = tuple[torch.Tensor, torch.Tensor]
-ROUNDS = 15
+ROUNDS = 45
 
 
 def mlp() -> nn.Module:
@@ -92,9 +99,9 @@ def overhead(data: Data) -> None:
     """train 与手写的循环。"""
     x, y = data
     for name, build, steps, size in (
-        ("784-128-10，批量 64", mlp, 300, 64),
-        ("784-128-10，批量 256", mlp, 100, 256),
-        ("卷积网络，批量 64", convolutional, 20, 64),
+        ("784-128-10，批量 64", mlp, 100, 64),
+        ("784-128-10，批量 256", mlp, 50, 256),
+        ("卷积网络，批量 64", convolutional, 10, 64),
     ):
         rows = slice(0, steps * size)
         batches = list(Batches(x[rows], y[rows], batch_size=size))
@@ -149,9 +156,39 @@ def loading(floats: Data, pixels: Data) -> None:
             print(f"    Batches 快 {1 / ratio:.1f} 倍，目标不低于 5 倍")
 
 
-def main() -> None:
+LOOPS = {"train": by_train, "hand": by_hand}
+
+
+def instructions() -> None:
+    """train 与手写的循环走一步各执行多少条指令。"""
+    counts = {name: counted(name, 45) - counted(name, 5) for name in LOOPS}
+    ours, theirs = (counts[name] / 40 / 1e6 for name in LOOPS)
+    print(f"784-128-10，批量 64，一步的指令：train {ours:.3f} 百万条，手写 {theirs:.3f} 百万条")
+    print(f"    train 多用 {ours / theirs - 1:.2%}，目标不超过 3%")
+
+
+def counted(loop: str, steps: int) -> int:
+    """另起一个进程，在 valgrind 里走 steps 步，返回整个进程执行的指令数。"""
+    tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    command = [*tool, sys.executable, __file__, loop, str(steps)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(re.search(r"Collected : (\d+)", done.stderr)[1])
+
+
+def one_loop(loop: str, steps: int) -> None:
+    """走 steps 步，供 :func:`counted` 来数。"""
+    torch.manual_seed(0)
+    draw = [(torch.rand(64, 1, 28, 28), torch.randint(0, 10, (64,))) for _ in range(steps)]
+    LOOPS[loop](mlp, draw)
+
+
+def main(*arguments: str) -> None:
     """打印全部比值。"""
     torch.set_num_threads(1)
+    if arguments == ("--instructions",):
+        return instructions()
+    if arguments:
+        return one_loop(arguments[0], int(arguments[1]))
     print(f"PyTorch {torch.__version__}，单线程")
     digits = mnist()
     x = torch.from_numpy(digits.x_train[:, None])
@@ -162,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

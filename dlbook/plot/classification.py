@@ -40,15 +40,29 @@ def gallery(
 ) -> Figure:
     """若干张 (28, 28) 的图排成网格，titles 写在各图上方。书中：fig-digit-gallery、fig-mistakes"""
     rows = -(-len(images) // columns)
-    height = 6.4 / columns + (0 if titles is None else 0.2)
-    fig, axes = plt.subplots(rows, columns, figsize=(6.4, rows * height), squeeze=False)
+    if titles is None:  # 拼成一整张：一百个坐标系画起来要几秒
+        fig, ax = plt.subplots(figsize=(6.4, rows * 6.4 / columns))
+        ax.imshow(_mosaic(images, rows, columns), cmap="gray", interpolation="none")
+        ax.axis("off")
+        return fig
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(6.4, rows * (6.4 / columns + 0.2)), squeeze=False
+    )
     for ax in axes.flat:
         ax.axis("off")
-    for i, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
+    for ax, image, title in zip(axes.flat, images, titles, strict=False):
         ax.imshow(image, cmap="gray")
-        if titles is not None:
-            ax.set_title(titles[i], fontsize=10)
+        ax.set_title(title, fontsize=10)
     return fig
+
+
+def _mosaic(images: np.ndarray, rows: int, columns: int, gap: int = 4) -> np.ndarray:
+    """images (n, h, w) 排成 rows 行 columns 列的一张，之间空出 gap 个像素（nan，画成透明）。"""
+    n, height, width = images.shape
+    cells = np.full((rows * columns, height + gap, width + gap), np.nan)
+    cells[:n, :height, :width] = images
+    grid = cells.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
+    return grid.reshape(rows * (height + gap), -1)[:-gap, :-gap]
 
 
 def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:

@@ -98,6 +98,16 @@ def test_damaged_store_is_ignored(book):
     assert report.executed == ["01_one"] and report.problems == []
 
 
+def test_damaged_memo_is_ignored(book):
+    book.check()
+    memos = sorted(book.path("_build/memo").iterdir())
+    assert len(memos) > 2
+    for index, memo in enumerate(memos):
+        memo.write_bytes([b"", b"half a fil", memo.read_bytes()[:-9]][index % 3])
+    book.edit("book/01_one.md", "W = 3.0 共 3 个\n", "W = 3.5 共 3 个\n")
+    assert "期望：W = 3.5 共 3 个" in book.problems()
+
+
 def test_failed_chapter_is_never_stored(book):
     book.edit("toy/triple.py", "3 * x", "x / 0")
     assert "ZeroDivisionError" in book.problems()

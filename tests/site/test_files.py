@@ -137,7 +137,7 @@ def fingerprint(notebook):
     package = sorted((REPO / "dlbook").rglob("*.py"))
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     installed = sorted(f"{d.name} {d.version}" for d in distributions())
-    return deps.digest(str([code, installed, [deps.digest_file(path) for path in package]]))
+    return deps.digest(str([code, installed, [deps.digest_file(path, REPO) for path in package]]))
 
 
 @pytest.mark.parametrize("chapter", RUN)

@@ -19,3 +19,7 @@
 :mod:`bookcheck.notebook`    每章可下载的笔记本
 ========================  ====================================================
 """
+
+# 内核交给构建的两种数据：图的指纹、求得的数与账。写在这里，构建就不必为它们导入 matplotlib。
+FIGURE_MIME = "application/vnd.dlbook.figure+json"
+RESULT_MIME = "application/vnd.dlbook.result+json"

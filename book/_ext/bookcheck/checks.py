@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bookcheck import deps, prose
+from bookcheck import FIGURE_MIME, deps, prose
 from bookcheck.compare import comparator_of, compare_fingerprint, compare_text
 from bookcheck.execute import (
     Run,
@@ -28,9 +28,8 @@ from bookcheck.execute import (
     record_chapter,
     run_chapter,
 )
-from bookcheck.kernel import FIGURE_MIME
 from bookcheck.recording import Recording, load_recording, save_recording
-from bookcheck.source import Cell, Chapter, read_chapter
+from bookcheck.source import HARDWARE, Cell, Chapter, recall_chapter
 
 DEFAULT_FIGURE_RTOL = 1e-6
 SMALLEST_FONT = 7.0
@@ -157,7 +156,7 @@ def check_book(
     paths = sorted(
         p for p in source.glob("**/*.md") if not p.relative_to(source).parts[0].startswith("_")
     )
-    chapters = _select({p.stem: p for p in paths}, only)
+    chapters = _select({p.stem: p for p in paths}, only, root)
     report = Report(root, chapters)
     store = Store(root)
     active = [c for c in chapters.values() if c.cells]
@@ -189,16 +188,16 @@ def check_book(
     return report
 
 
-def _select(paths: dict[str, Path], only: str) -> dict[str, Chapter]:
+def _select(paths: dict[str, Path], only: str, root: Path) -> dict[str, Chapter]:
     """文件名以 ``only`` 开头的章，连同它们要先执行的章。"""
-    chapters = {name: read_chapter(p) for name, p in paths.items() if p.name.startswith(only)}
-    waiting = [name for chapter in chapters.values() for name in chapter.after]
-    while waiting:
-        name = waiting.pop()
+    wanted = [name for name, path in paths.items() if path.name.startswith(only)]
+    chapters: dict[str, Chapter] = {}
+    while wanted:
+        name = wanted.pop()
         if name in paths and name not in chapters:
-            chapters[name] = read_chapter(paths[name])
-            waiting += chapters[name].after
-    return chapters
+            chapters[name] = recall_chapter(paths[name], root)
+            wanted += chapters[name].after
+    return {name: chapters[name] for name in paths if name in chapters}
 
 
 def _last_seconds(store: Store, name: str) -> float:
@@ -212,7 +211,7 @@ def _last_seconds(store: Store, name: str) -> float:
 async def _run_checks(path: Path, store: Store) -> list[dict]:
     """运行一个核对文件（或取存下的结果）；有一项不过就不存。"""
     name = f"{path.parent.name}-{path.stem}"
-    key = deps.digest(f"{deps.digest_file(path)} {sys.version}")
+    key = deps.digest(f"{deps.digest_file(path, store.root)} {sys.version}")
     if saved := store.load(name, key):
         return saved["records"]
     store.discard(name)
@@ -326,7 +325,9 @@ def printed(outputs: list[dict]) -> list[str]:
 
 
 def _check_cell(checker: _Checker, cell: Cell, outputs: list[dict], seconds: float) -> None:
-    if cell.recording:
+    if problem := _misplaced_where(cell):
+        checker.problem(cell.line, problem)
+    if cell.skipped:
         _check_recording(checker, cell)
         return
     raised = any(output["output_type"] == "error" for output in outputs)
@@ -339,6 +340,14 @@ def _check_cell(checker: _Checker, cell: Cell, outputs: list[dict], seconds: flo
     images = [o["data"] for o in outputs if any(m.startswith("image/") for m in o.get("data", {}))]
     if images or cell.figure["name"]:
         _check_figure(checker, cell, images, seconds)
+
+
+def _misplaced_where(cell: Cell) -> str:
+    if cell.where and not cell.recording:
+        return "where 说的是录制在什么机器上当场执行，要与 recorded 同用"
+    if cell.where and cell.where not in HARDWARE:
+        return f"where 应是 {'、'.join(HARDWARE)}，写的是 {cell.where}"
+    return ""
 
 
 def _check_recording(checker: _Checker, cell: Cell) -> None:

@@ -14,11 +14,17 @@ import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
+import pickle
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from bookcheck.opened import opened
+
+T = TypeVar("T")
 
 # 这些目录里的文件另有办法跟踪，或不影响结果。
 _SKIP = {".venv", "_build", "__pycache__", ".git", "_ext"}
@@ -70,7 +76,7 @@ def current(key: str, root: Path) -> str:
     if kind == "dist":
         return _version(name)
     path = root / name
-    return digest_file(path) if path.is_file() else ""
+    return digest_file(path, root) if path.is_file() else ""
 
 
 def is_fresh(deps: dict[str, str], root: Path) -> bool:
@@ -86,20 +92,44 @@ def _version(dist: str) -> str:
         return ""
 
 
-def digest_file(path: Path) -> str:
+def digest_file(path: Path, root: Path) -> str:
     """文件摘要。Python 源文件按语法树算：改注释、改排版不影响结果，不必重新执行。"""
     status = path.stat()
-    return _digest_of(path, status.st_mtime_ns, status.st_size)
+    return _digest_of(path, status.st_mtime_ns, status.st_size, root)
 
 
 @cache
-def _digest_of(path: Path, mtime: int, size: int) -> str:
+def _digest_of(path: Path, mtime: int, size: int, root: Path) -> str:
     """同一个文件几十章都要问；修改时间与大小没有变，就不再算一遍。"""
     data = path.read_bytes()
-    if path.suffix == ".py":
-        with contextlib.suppress(SyntaxError):
-            data = ast.dump(ast.parse(data)).encode()
+    if path.suffix != ".py":
+        return digest(data)
+    name = "digest-" + digest(str(path))
+    return remembered(root, name, digest(data) + sys.version, lambda: _digest_python(data))
+
+
+def _digest_python(data: bytes) -> str:
+    with contextlib.suppress(SyntaxError):
+        data = ast.dump(ast.parse(data)).encode()
     return digest(data)
+
+
+def remembered(root: Path, name: str, key: str, compute: Callable[[], T]) -> T:
+    """``compute()``，记在 ``_build/memo/<name>``；下次 ``key`` 还是这个，就直接取出来。
+
+    ``key`` 应包含结果所依据的一切。只用来省时间：文件缺了、坏了就重新算。
+    """
+    path = root / "_build" / "memo" / name
+    with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError, AttributeError, TypeError):
+        saved, value = pickle.loads(path.read_bytes())
+        if saved == key:
+            return value
+    value = compute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{name}.{os.getpid()}.tmp")
+    temporary.write_bytes(pickle.dumps((key, value)))
+    temporary.replace(path)
+    return value
 
 
 def digest(data: bytes | str) -> str:

@@ -94,7 +94,7 @@ def fill_outputs(notebook: nbformat.NotebookNode, report: Report, name: str) -> 
     chapter = report.chapters[name]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell, parsed, outputs in zip(code, chapter.cells, run.outputs if run else [], strict=True):
-        if parsed.recording:
+        if parsed.skipped:
             recording = load_recording(chapter, parsed)
             outputs = recording.outputs if recording else []
         cell.outputs = [nbformat.from_dict(_public(output)) for output in outputs]
@@ -215,17 +215,19 @@ class ExpectDirective(SphinxDirective):
 
     has_content = True
     option_spec: ClassVar[dict] = {
-        key: directives.unchanged for key in ("name", "rtol", "atol", "volatile", "recorded")
-    }  # fmt: skip
+        key: directives.unchanged
+        for key in ("name", "rtol", "atol", "volatile", "recorded", "where")
+    }
 
     def run(self) -> list[nodes.Node]:
         name = _chapter_name(self)
         counter = self.env.temp_data.get("bookcheck_expect", 0)
         self.env.temp_data["bookcheck_expect"] = counter + 1
         cells = [cell for cell in _current.chapters[name].cells if cell.expect]
-        claim = _current.find(name, output_label(cells[counter]))
+        cell = cells[counter]
+        claim = _current.find(name, output_label(cell))
         line = _mark_line(claim)
-        if "recorded" in self.options:
+        if cell.skipped:
             line.insert(0, nodes.inline("", claim.detail + " ", classes=["provenance"]))
         if "name" in self.options:
             self.add_name(line)

@@ -24,8 +24,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from bookcheck import deps
-from bookcheck.kernel import FIGURE_MIME, RESULT_MIME
+from bookcheck import FIGURE_MIME, RESULT_MIME, deps
 from bookcheck.opened import LOG
 from bookcheck.source import Chapter
 
@@ -55,10 +54,11 @@ class Run:
         return deps.digest(content)
 
 
-def chapter_key(chapter: Chapter) -> str:
-    """一章的执行键：代码格、标签、正文里要求的数，加上执行器自身与 Python 版本。"""
-    tools = [deps.digest_file(_HERE / f"{n}.py") for n in ("execute", "kernel", "fingerprint")]
-    cells = [[c.source, c.must_raise] for c in chapter.cells]
+def chapter_key(chapter: Chapter, root: Path) -> str:
+    """一章的执行键：代码格、标签、哪些格不执行、正文里的数，加上执行器自身与 Python 版本。"""
+    tools = [_HERE / f"{name}.py" for name in ("execute", "kernel", "fingerprint")]
+    tools = [deps.digest_file(tool, root) for tool in tools]
+    cells = [[c.source, c.must_raise, c.skipped] for c in chapter.cells]
     numbers = [[i, r.key] for i, c in enumerate(chapter.cells) for r in c.evals]
     final = [r.key for r in chapter.evals if r.final]
     return deps.digest(json.dumps([cells, numbers, final, tools, sys.version, os.name]))
@@ -114,12 +114,12 @@ class Store:
 
 async def record_chapter(chapter: Chapter, root: Path, name: str) -> Run:
     """连同名为 ``name`` 的录制一起，真正执行这一章；不读也不写存下的结果。"""
-    return await _execute(chapter, root, chapter_key(chapter), record=name)
+    return await _execute(chapter, root, chapter_key(chapter, root), record=name)
 
 
 async def run_chapter(chapter: Chapter, store: Store) -> Run:
     """取出存下的结果，或执行这一章。"""
-    key = chapter_key(chapter)
+    key = chapter_key(chapter, store.root)
     if saved := store.load(chapter.name, key):
         return Run(**saved)
     store.discard(chapter.name)
@@ -185,7 +185,7 @@ def _runnable(chapter: Chapter, root: Path, record: str) -> tuple[nbformat.Noteb
 
     add("%load_ext bookcheck.kernel", None)
     for cell in chapter.cells:
-        if cell.recording and cell.recording != record:
+        if cell.skipped and cell.recording != record:
             continue
         add(cell.source, cell.index, ["raises-exception"] if cell.must_raise else [])
         add_numbers(cell.evals)

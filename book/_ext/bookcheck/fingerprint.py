@@ -7,8 +7,7 @@
 
 from __future__ import annotations
 
-import io
-import warnings
+from collections.abc import Iterable
 
 import numpy as np
 from matplotlib import colors as mcolors
@@ -22,12 +21,9 @@ from matplotlib.text import Text
 _SMALL = 16
 
 
-def fingerprint(figure: Figure) -> dict:
-    """一幅图的指纹。会重新画一遍，以便收集缺字警告并使坐标范围定下来。"""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        figure.savefig(io.BytesIO(), format="svg")
-    missing = sorted({str(w.message) for w in caught if "missing from font" in str(w.message)})
+def fingerprint(figure: Figure, warned: Iterable[str]) -> dict:
+    """一幅画过的图的指纹；``warned`` 是画的时候收到的警告，从中找出缺字。"""
+    missing = sorted({message for message in warned if "missing from font" in message})
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
     record = {
         "size": [float(v) for v in figure.get_size_inches()],
@@ -117,16 +113,18 @@ def _patch(artist: patches.Patch) -> dict:
 
 
 def sketch(values: object) -> dict:
-    """一组数的概要；被遮盖的值与 None 记作 nan。"""
+    """一组数的概要；不是有限的数（被遮盖的值、None、nan、无穷）当作 0，另记个数。"""
     array = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     flat = np.ravel(array)
-    record = {"shape": str(list(array.shape))}
-    if flat.size <= _SMALL:
-        return record | {"values": [_number(v) for v in flat]}
+    record: dict = {"shape": str(list(array.shape))}
     clean = np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
+    if missing := int((~np.isfinite(flat)).sum()):
+        record["missing"] = missing
+    if flat.size <= _SMALL:
+        return record | {"values": [_number(v) for v in clean]}
     picks = np.linspace(0, flat.size - 1, _SMALL).round().astype(int)
     weights = np.random.default_rng(0).uniform(-1, 1, (4, flat.size))
-    summary = [clean.min(), clean.max(), clean.mean(), clean.std(), *flat[picks]]
+    summary = [clean.min(), clean.max(), clean.mean(), clean.std(), *clean[picks]]
     # 投影除以个数的平方根：大小与数据本身同阶，同一个相对容差才有意义。
     summary += list(weights @ clean / np.sqrt(flat.size))
     return record | {"values": [_number(v) for v in summary]}

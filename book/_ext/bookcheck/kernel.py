@@ -10,6 +10,7 @@ import json
 import platform
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from IPython.core.formatters import BaseFormatter
@@ -18,11 +19,9 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from traitlets import ObjectName, Unicode
 
-from bookcheck import deps
+from bookcheck import FIGURE_MIME, RESULT_MIME, deps
+from bookcheck.fingerprint import fingerprint
 from bookcheck.opened import watch
-
-FIGURE_MIME = "application/vnd.dlbook.figure+json"
-RESULT_MIME = "application/vnd.dlbook.result+json"
 
 
 class FingerprintFormatter(BaseFormatter):
@@ -103,14 +102,26 @@ def load_ipython_extension(ip: object) -> None:
     ip.run_line_magic("matplotlib", "inline")
     ip.run_line_magic("config", "InlineBackend.figure_formats = ['svg']")
     ip.run_line_magic("config", "InlineBackend.print_figure_kwargs = {'metadata': {'Date': None}}")
-    formatter = FingerprintFormatter(parent=ip.display_formatter)
-    formatter.for_type(Figure, _lazy_fingerprint)
-    ip.display_formatter.formatters[FIGURE_MIME] = formatter
+    formatters = ip.display_formatter.formatters
+    svg = formatters["image/svg+xml"]
+    svg.for_type(Figure, _fingerprint_while_drawing(svg.lookup_by_type(Figure)))
+    # 各种格式按登记的次序生成：轮到指纹时，图已经画好。
+    formatters[FIGURE_MIME] = FingerprintFormatter(parent=ip.display_formatter)
+    formatters[FIGURE_MIME].for_type(Figure, lambda figure: figure.dlbook_fingerprint)
     ip.display_formatter.active_types = [*ip.display_formatter.active_types, FIGURE_MIME]
     ip.register_magics(BookMagics)
 
 
-def _lazy_fingerprint(figure: Figure) -> dict:
-    from bookcheck.fingerprint import fingerprint
+def _fingerprint_while_drawing(draw: Callable[[Figure], str]) -> Callable[[Figure], str]:
+    """画一遍，同时记下指纹：画出来坐标范围才定得下来，缺字的警告也只在画的时候有。"""
 
-    return fingerprint(figure)
+    def draw_and_record(figure: Figure) -> str:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            svg = draw(figure)
+        for warning in caught:
+            _show_warning(warning.message, warning.category)
+        figure.dlbook_fingerprint = fingerprint(figure, [str(w.message) for w in caught])
+        return svg
+
+    return draw_and_record

@@ -421,7 +421,9 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         return
     labels = label_texts(app)
     package = sorted(Path(app.confdir, "dlbook").rglob("*.py"))
-    shared = [labels, app.config.tools_digest, [path.read_text("utf-8") for path in package]]
+    package = [path.read_text("utf-8") for path in package]
+    # 标签要排序：重读过的一页，它的标签会挪到最后。
+    shared = deps.digest(str([sorted(labels.items()), app.config.tools_digest, package]))
     for name, run in report.runs.items():
         text = report.chapters[name].text
         path = Path(app.outdir, "notebooks", f"{name}.ipynb")

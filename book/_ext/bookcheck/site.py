@@ -59,7 +59,7 @@ def tools_digest(root: Path) -> str:
         *sorted((root / "book" / "_templates").glob("*.html")),
         root / "dlbook" / "plot" / "style.py",
     ]
-    return deps.digest("".join(deps.digest_file(file) for file in files))
+    return deps.digest("".join(deps.digest_file(file, root) for file in files))
 
 
 def add_mathjax(app: Sphinx) -> None:

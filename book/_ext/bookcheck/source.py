@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import nbformat
 from myst_nb.core.read import read_myst_markdown_notebook
 from myst_parser.config.main import MdParserConfig
+
+from bookcheck import deps
 
 MYST_EXTENSIONS = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 _FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})\{expect\}\s*$")
@@ -31,6 +36,24 @@ _LABELS = [
     re.compile(r"^\s*name:\s*(?P<label>[\w.-]+)\s*$", re.M),
     re.compile(r"\$\$[ \t]*\((?P<label>[\w.-]+)\)[ \t]*$", re.M),
 ]
+
+
+@cache
+def _cuda() -> bool:
+    """这里的 PyTorch 能不能用 CUDA。没有驱动的机器不必导入 PyTorch，那要几秒。"""
+    if not shutil.which("nvidia-smi"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _never() -> bool:
+    return False
+
+
+# ``{expect}`` 的 ``:where:`` 可以写什么，以及这台机器有没有。
+HARDWARE: dict[str, Callable[[], bool]] = {"cuda": _cuda}
 
 
 @dataclass
@@ -71,8 +94,18 @@ class Cell:
 
     @property
     def recording(self) -> str:
-        """录制的名字；照常执行的代码格为空串。"""
+        """录制的名字；没有录制的代码格为空串。"""
         return self.expect.options.get("recorded", "") if self.expect else ""
+
+    @property
+    def where(self) -> str:
+        """有什么硬件就当场执行（``HARDWARE`` 里的名字）；空串是从不当场执行录制的格。"""
+        return self.expect.options.get("where", "") if self.expect else ""
+
+    @property
+    def skipped(self) -> bool:
+        """构建时不执行、显示录制：有录制，而且这台机器没有它要的硬件。"""
+        return bool(self.recording) and not HARDWARE.get(self.where, _never)()
 
     @property
     def figure(self) -> dict:
@@ -169,6 +202,14 @@ def read_chapter(path: Path) -> Chapter:
         n + 1 for n, line in enumerate(lines) if _FENCE.match(line) and n not in claimed
     ]
     return chapter
+
+
+def recall_chapter(path: Path, root: Path) -> Chapter:
+    """读一章；文字与解析的程序都没变，就用上次解析的结果（解析全书要两秒）。"""
+    key = [deps.digest_file(Path(__file__), root), deps.digest(path.read_bytes()), sys.version]
+    key += [deps.current(f"dist:{name}", root) for name in ("myst-nb", "myst-parser", "nbformat")]
+    name = f"chapter-{path.stem}"
+    return deps.remembered(root, name, f"{path} {key}", lambda: read_chapter(path))
 
 
 def _closing(lines: list[str], opening: int) -> int:
