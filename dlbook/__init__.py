@@ -9,8 +9,11 @@
 """
 
 from dlbook._lazy import lazy_names
+from dlbook.memory import keep_freed_memory
 
 __version__ = "0.1.0"
+
+keep_freed_memory()
 
 _NAMES = {
     "autograd.tensor": "Tensor no_grad enable_grad set_grad_enabled is_grad_enabled",

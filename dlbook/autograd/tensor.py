@@ -23,9 +23,6 @@ from typing import Any
 import numpy as np
 
 from dlbook.autograd import dtypes
-from dlbook.autograd.memory import keep_freed_memory
-
-keep_freed_memory()
 
 # 是否记录计算图；由 no_grad、enable_grad 改。
 _recording = True

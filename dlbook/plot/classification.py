@@ -35,16 +35,9 @@ def table_rows(labels: np.ndarray, pixels: np.ndarray) -> Figure:
     return fig
 
 
-def gallery(
-    images: np.ndarray, titles: Sequence[str] | None = None, *, columns: int = 10
-) -> Figure:
-    """若干张 (28, 28) 的图排成网格，titles 写在各图上方。书中：fig-digit-gallery、fig-mistakes"""
+def gallery(images: np.ndarray, titles: Sequence[str], *, columns: int = 10) -> Figure:
+    """若干张 (28, 28) 的图排成网格，titles 写在各图上方。书中：fig-mistakes、fig-cnn-mistakes"""
     rows = -(-len(images) // columns)
-    if titles is None:  # 拼成一整张：一百个坐标系画起来要几秒
-        fig, ax = plt.subplots(figsize=(6.4, rows * 6.4 / columns))
-        ax.imshow(_mosaic(images, rows, columns), cmap="gray", interpolation="none")
-        ax.axis("off")
-        return fig
     fig, axes = plt.subplots(
         rows, columns, figsize=(6.4, rows * (6.4 / columns + 0.2)), squeeze=False
     )
@@ -54,15 +47,6 @@ def gallery(
         ax.imshow(image, cmap="gray")
         ax.set_title(title, fontsize=10)
     return fig
-
-
-def _mosaic(images: np.ndarray, rows: int, columns: int, gap: int = 4) -> np.ndarray:
-    """images (n, h, w) 排成 rows 行 columns 列的一张，之间空出 gap 个像素（nan，画成透明）。"""
-    n, height, width = images.shape
-    cells = np.full((rows * columns, height + gap, width + gap), np.nan)
-    cells[:n, :height, :width] = images
-    grid = cells.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
-    return grid.reshape(rows * (height + gap), -1)[:-gap, :-gap]
 
 
 def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:

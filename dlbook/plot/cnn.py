@@ -237,20 +237,6 @@ def attacks(
     return fig
 
 
-def digits(images: np.ndarray, titles: Sequence[str], *, columns: int = 8) -> Figure:
-    """一批数字，字写在左上方；张数不足时留空格。书中：fig-cnn-mistakes"""
-    rows = -(-len(images) // columns)
-    fig, axes = plt.subplots(
-        rows, columns, figsize=(6.4, rows * (6.4 / columns + 0.25)), squeeze=False
-    )
-    for ax in axes.flat:
-        ax.axis("off")
-    for ax, image, title in zip(axes.flat, images, titles, strict=False):
-        ax.imshow(image, cmap="gray")
-        ax.set_title(title, loc="left", fontsize=10)
-    return fig
-
-
 def _signed(ax: Axes, image: np.ndarray) -> None:
     limit = max(np.abs(image).max(), 1e-12)
     ax.imshow(image, cmap=SIGNED, vmin=-limit, vmax=limit)

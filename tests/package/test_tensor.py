@@ -14,7 +14,7 @@ import torch
 
 import dlbook
 import dlbook.nn.functional as F
-from dlbook.autograd import memory
+from dlbook import memory
 from dlbook.autograd.tensor import Node, Tensor, apply
 
 

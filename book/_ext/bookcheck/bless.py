@@ -6,6 +6,7 @@ import difflib
 import json
 from pathlib import Path
 
+from bookcheck import deps
 from bookcheck.checks import Problem, Report, expected_path, load_expected
 
 
@@ -20,9 +21,7 @@ def bless(report: Report) -> list[Problem]:
             expected = load_expected(chapter)
             for problem in records:
                 _apply_record(expected, problem, chapter.name)
-            path = expected_path(chapter)
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(dump_expected(expected), encoding="utf-8")
+            deps.write_whole(expected_path(chapter), dump_expected(expected))
     return [p for p in report.problems if not p.fix]
 
 
@@ -68,4 +67,4 @@ def _rewrite_source(path: Path, problems: list[Problem], root: Path) -> None:
         new[problem.fix.start : problem.fix.stop] = problem.fix.new
     name = path.relative_to(root).as_posix()
     print("\n".join(difflib.unified_diff(old, new, name, name, lineterm="", n=2)))
-    path.write_text("\n".join(new) + "\n", encoding="utf-8")
+    deps.write_whole(path, "\n".join(new) + "\n")

@@ -126,9 +126,8 @@ class Report:
             "claims": [asdict(claim) for claim in self.claims],
             "problems": [problem.render(self.root) for problem in self.problems],
         }
-        path = self.root / "_build" / "checks.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+        text = json.dumps(record, ensure_ascii=False, indent=1)
+        deps.write_whole(self.root / "_build" / "checks.json", text)
 
 
 def versions() -> dict[str, str]:

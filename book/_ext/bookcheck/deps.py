@@ -125,11 +125,16 @@ def remembered(root: Path, name: str, key: str, compute: Callable[[], T]) -> T:
         if saved == key:
             return value
     value = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{name}.{os.getpid()}.tmp")
-    temporary.write_bytes(pickle.dumps((key, value)))
-    temporary.replace(path)
+    write_whole(path, pickle.dumps((key, value)))
     return value
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """先写临时文件再改名：中途打断，``path`` 也不会是写了一半的；没有的文件夹先建好。"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    temporary.replace(path)
 
 
 def digest(data: bytes | str) -> str:

@@ -102,11 +102,7 @@ class Store:
         return data if data["key"] == key and deps.is_fresh(data["deps"], self.root) else None
 
     def save(self, name: str, data: dict) -> None:
-        """先写临时文件再改名：中途打断也不会留下半份结果。"""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(self.folder / f"{name}.json")
+        deps.write_whole(self.folder / f"{name}.json", json.dumps(data, ensure_ascii=False))
 
     def discard(self, name: str) -> None:
         (self.folder / f"{name}.json").unlink(missing_ok=True)

@@ -64,7 +64,6 @@ def load_recording(chapter: Chapter, cell: Cell) -> Recording | None:
 def save_recording(chapter: Chapter, cell: Cell, recording: Recording) -> Path:
     """写下一份录制。"""
     path = _path(chapter, cell.recording)
-    path.parent.mkdir(exist_ok=True)
     text = json.dumps(asdict(recording), ensure_ascii=False, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    deps.write_whole(path, text + "\n")
     return path
