@@ -63,7 +63,7 @@ def tasks(digit: np.ndarray, probabilities: np.ndarray, wave: np.ndarray) -> Fig
     for x, name in ((0.98, "实际输入"), (2.3, "输入向量"), (3.35, "模型"), (4.4, "输出向量"),
                     (5.6, "预测")):  # fmt: skip
         ax.text(x, 6.3, name, ha="center", va="center", fontsize=10, color=MUTED)
-    pixels = np.round(digit[7, 7:10] * 255).astype(int)
+    pixels = np.round(digit[7, 7:9] * 255).astype(int)
     samples = np.round(wave[1:4] * 32767).astype(int)
     guess = int(probabilities.argmax())
     rows = [
@@ -71,8 +71,8 @@ def tasks(digit: np.ndarray, probabilities: np.ndarray, wave: np.ndarray) -> Fig
         ("b", "多输出回归", [2, 6, 1], ["−114", "78"], "熔点 −114 ℃\n沸点 78 ℃"),
         ("c", "二分类", [518, 36, 902, "…"], ["0.97", "0.03"], "好评"),
         ("d", "多分类", [*samples, "…"], ["0.08", "0.85", "…"], "民谣"),
-        ("e", "多分类", [*pixels, "…"],
-         [f"{probabilities[guess - 1]:.2f}", f"{probabilities[guess]:.2f}", "…"], f"数字 {guess}"),
+        ("e", "多分类", ["…", *pixels, "…"],
+         ["…", *(f"{p:.2f}" for p in probabilities[guess - 1 : guess + 1]), "…"], f"数字 {guess}"),
     ]  # fmt: skip
     for k, (mark, kind, vector, output, answer) in enumerate(rows):
         y = 5.5 - 1.22 * k
