@@ -14,7 +14,6 @@ import torch
 
 import dlbook
 import dlbook.nn.functional as F
-from dlbook import memory
 from dlbook.autograd.tensor import Node, Tensor, apply
 
 
@@ -564,16 +563,6 @@ def test_nothing_is_left_to_the_garbage_collector():
         assert held[0]() is None and held[1]() is None
     finally:
         gc.enable()
-
-
-def test_memory_hint_is_optional(monkeypatch):
-    assert memory.keep_freed_memory() in (True, False)
-
-    def no_library(name):
-        raise OSError("没有 C 库")
-
-    monkeypatch.setattr(memory.ctypes, "CDLL", no_library)
-    assert memory.keep_freed_memory() is False
 
 
 # 打印、复制、杂项
