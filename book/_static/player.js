@@ -31,10 +31,24 @@
       for (const node of nodes) {
         node.classList.toggle("player-now", node.dataset.active.split(" ").includes(String(step)));
       }
+      reveal(nodes.filter((node) => node.classList.contains("player-now")));
       items.forEach((item, n) => (item.hidden = n !== step));
       slider.value = String(step);
       slider.setAttribute("aria-valuetext", `第 ${step + 1} 步，共 ${last + 1} 步`);
       counter.textContent = `${step + 1} / ${last + 1}`;
+    }
+
+    // 图比框宽时，横向滚到正在算的节点；只动框，不动页面。
+    function reveal(active) {
+      const box = player.querySelector(".player-scroll");
+      if (!active.length || !box || box.scrollWidth <= box.clientWidth) return;
+      const frame = box.getBoundingClientRect();
+      const places = active.map((node) => node.getBoundingClientRect());
+      const left = Math.min(...places.map((place) => place.left));
+      const right = Math.max(...places.map((place) => place.right));
+      if (left < frame.left || right > frame.right) {
+        box.scrollLeft += (left + right) / 2 - (frame.left + frame.right) / 2;
+      }
     }
 
     function stop() {

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from dlbook.plot.style import COLORS, INK, MUTED
 
@@ -173,6 +173,8 @@ def training_curves(runs: Mapping[str, object], *, log_epochs: bool = False) -> 
                 ax.plot(epochs, values, color=color, ls=style, label=f"{prefix}{role}")
     axes[0].set_ylabel("损失")
     axes[1].set(xlabel="轮数", ylabel="准确率")
+    if not log_epochs:
+        axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if log_epochs:
         axes[1].set_xscale("log")

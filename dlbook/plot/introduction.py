@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
 from dlbook.models.policy import ACTIONS, Episodes, GridWorld
+from dlbook.plot.cnn import ON_CELL
 from dlbook.plot.diagrams import arrow, box, canvas
 from dlbook.plot.style import COLORS, GRID, INK, MUTED, PAPER
 
@@ -39,7 +40,7 @@ def fields(digit: np.ndarray, sample: np.ndarray, world: GridWorld) -> Figure:
             facecolor=COLORS["orange"] + "26", edgecolor=COLORS["orange"],
         )
     )  # fmt: skip
-    ax.text(3.2, 2.68, "深度学习：用深度神经网络", ha="center", va="center", fontsize=11)
+    ax.text(3.2, 2.68, "深度学习", ha="center", va="center", fontsize=11)
     _picture(ax, digit, 0.62, 1.45, 0.78)
     arrow(ax, (1.44, 1.84), (1.74, 1.84))
     ax.text(1.9, 1.84, "“7”", ha="center", va="center", fontsize=12)
@@ -335,8 +336,8 @@ def _grid(ax: Axes, world: GridWorld) -> None:
         corner = (column, rows - 1 - row)
         ax.add_patch(Rectangle(corner, 1, 1, facecolor=color, edgecolor=GRID, lw=1))
         if text:
-            place, color = ((0.2, 0.8), MUTED) if text == "起" else ((0.5, 0.5), "black")
+            place, color = ((0.24, 0.76), MUTED) if text == "起" else ((0.5, 0.5), ON_CELL)
             ax.text(corner[0] + place[0], corner[1] + place[1], text, ha="center", va="center",
-                    fontsize=10, color=color)  # fmt: skip
+                    fontsize=9, color=color, zorder=5)  # fmt: skip
     ax.set(xlim=(-0.05, columns + 0.05), ylim=(-0.05, rows + 0.05), aspect="equal")
     ax.axis("off")

@@ -103,7 +103,7 @@ def one_bump(
 
 
 def reliability(groups: Mapping[str, object]) -> Figure:
-    """校准图：每组的准确率对平均把握，点越大人数越多；虚线是完全校准。
+    """校准图：每组的准确率对平均把握，点越大样本越多；虚线是完全校准。
 
     groups 的值是 dlbook.models.calibration.Reliability。书中：fig-loss-reliability
     """
@@ -115,8 +115,8 @@ def reliability(groups: Mapping[str, object]) -> Figure:
         size = 12 + 180 * group.count[full] / group.count.sum()
         ax.scatter(
             group.confidence[full], group.accuracy[full], size, color=COLORS["blue"],
-            edgecolors=INK, linewidths=0.5,
+            edgecolors=INK, linewidths=0.5, clip_on=False,
         )  # fmt: skip
-        ax.set(title=title, xlabel="平均把握", xlim=(0.2, 1.02), ylim=(0.2, 1.02))
+        ax.set(title=title, xlabel="平均把握", xlim=(0.15, 1.02), ylim=(0.15, 1.02))
     np.atleast_1d(axes)[0].set_ylabel("准确率")
     return fig

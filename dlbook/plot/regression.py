@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dlbook.plot.style import COLORS, INK, MUTED
+from dlbook.plot.style import COLORS, INK, MUTED, PAPER
 
 STYLES = ("-", "--", "-.", ":")
 LOSS_LABEL = r"损失 $\mathcal{L}$"
@@ -133,8 +133,9 @@ def loss_contours(
         for direction, name in zip(axes_of_bowl.T, ("缓", "陡"), strict=True):
             ends = np.array(minimum) + np.outer((-9, 9), direction)
             ax.plot(*ends.T, color=COLORS["gray"], lw=1, ls=(0, (4, 3)))
-            near = np.array(minimum) + 1.6 * direction * np.sign(direction[1])
-            ax.annotate(name, near, xytext=(6, 0), textcoords="offset points", color=MUTED)
+            near = np.array(minimum) + 3.5 * direction * np.sign(direction[1])
+            ax.annotate(name, near, xytext=(6, 0), textcoords="offset points", color=INK,
+                        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})  # fmt: skip
     styles = (("o-", "red"), ("s--", "blue"), ("^-.", "purple"))
     for (label, (W, b)), (style, color) in zip(paths.items(), styles, strict=False):
         ax.plot(W, b, style, color=COLORS[color], ms=3.5, lw=1.2, label=label)

@@ -314,8 +314,9 @@ class FillErrata(SphinxPostTransform):
 
     def run(self, **_: object) -> None:
         for place in list(self.document.findall(errata_list)):
-            found = sorted(getattr(self.env, "bookcheck_errata", {}).items())
-            chosen = [(s, r) for s, r in found if Path(s).name.startswith(place["chapter"])]
+            errata = getattr(self.env, "bookcheck_errata", {})
+            found = [s for s in errata if Path(s).name.startswith(place["chapter"])]
+            chosen = [(s, errata[s]) for s in sorted(found, key=reading_order)]
             if place["chapter"] and not chosen:
                 raise ExtensionError(f"errata-list：{place['chapter']} 没有勘误")
             place.replace_self(
@@ -334,7 +335,10 @@ class FillErrata(SphinxPostTransform):
             head = nodes.paragraph(classes=["errata-head"])
             head += nodes.reference("", title, internal=True, refuri=uri)
             head += [nodes.Text("　"), nodes.inline("", where, classes=["errata-where"])]
-            head += [nodes.Text("　"), mark_for(claim) if claim else nodes.Text("文字")]
+            head += [
+                nodes.Text("　"),
+                mark_for(claim) if claim else nodes.inline("", "文字", classes=["mark"]),
+            ]
             body = [self._copied(node) for node in boxes[target].children[1:]]
             entries.append(nodes.container("", head, *body, classes=["errata-entry"]))
         return entries
@@ -366,12 +370,18 @@ class ChapterFacts(SphinxDirective):
         return [nodes.container("", line, classes=["chapter-facts"])]
 
 
+def reading_order(name: str) -> tuple:
+    """排序的键：文件名开头的数按大小比，第 8 章之后是 8.1 … 8.9、8.10；没有数的排在最后。"""
+    numbers = [int(n) for n in re.match(r"(?:\d+_)*", name)[0].split("_")[:-1]]
+    return not numbers, numbers, name
+
+
 class ChecksTable(SphinxDirective):
     """``{checks-table}``：核对总表。"""
 
     def run(self) -> list[nodes.Node]:
         result = [self._environment()]
-        for name in sorted(_current.chapters):
+        for name in sorted(_current.chapters, key=reading_order):
             claims = _current.of(name)
             if not claims:
                 continue

@@ -5,7 +5,8 @@
 - :func:`tools_digest`：核对工具、模板或图的样式改了，全部页面重做。
 - :func:`add_mathjax`：公式用 MathJax，取自已安装的 ``sphinx-mathjax-offline``，不进仓库。
 - :class:`Wording`：主题的中文译文有缺有误，这里补正。
-- :class:`JoinLines`、:class:`KeepPunctuation`：中文的换行与行首标点。
+- :class:`JoinLines`、:class:`KeepPunctuation`：中文的换行，行首、行尾的标点；
+  :class:`SpaceRows`：多行公式的行距。
 - :class:`DropRepeatedIds`、:func:`fix_roles`：别的扩展生成的、不合无障碍规范的标记。
 - :func:`fade_unwritten`：把还没写成的章在目录里淡下去。
 """
@@ -46,6 +47,10 @@ WORDING = {
     "Link to this term": "本条链接",
 }
 CLOSING = "，。；：、！？）】》”’…,.;:!?)]"
+OPENING = "（【《“‘"
+# 高出一行的写法；自己有行有列的环境。
+TALL = re.compile(r"\\[td]?frac|\\sum|\\int|\\prod|\\under|\\over|matrix\}")
+GRID = r"(?:\w*matrix|cases|array)\}"
 # 汉字、中文标点、全角字符。
 CJK = "\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef“”‘’…—"
 _TOUCH = re.compile(rf"[{CJK}]{{2}}")
@@ -128,9 +133,9 @@ def _touch(before: str, after: str) -> bool:
 
 
 class KeepPunctuation(SphinxPostTransform):
-    """行内公式与紧跟其后的标点不分行。
+    """行内公式与紧跟其后的标点、紧挨在前的开括号不分行。
 
-    公式排成图形，浏览器允许在它与标点之间换行，于是句号会跑到下一行行首。
+    公式排成图形，浏览器允许在它与标点之间换行，于是句号会跑到下一行行首，开括号留在上一行行尾。
     """
 
     default_priority = 910
@@ -139,11 +144,46 @@ class KeepPunctuation(SphinxPostTransform):
         for formula in list(self.document.findall(nodes.math)):
             parent = formula.parent
             at = parent.index(formula)
-            text = parent[at + 1] if at + 1 < len(parent) else None
-            if isinstance(text, nodes.Text) and text[:1] in CLOSING and text:
-                together = nodes.inline("", "", formula.deepcopy(), nodes.Text(text[:1]))
-                together["classes"].append("nobreak")
-                parent[at : at + 2] = [together, nodes.Text(text[1:])]
+            before = _text_at(parent, at - 1)
+            after = _text_at(parent, at + 1)
+            opening = before[-1:] if before[-1:] in OPENING else ""
+            closing = after[:1] if after[:1] in CLOSING else ""
+            if opening or closing:
+                kept = [opening and nodes.Text(opening), formula.deepcopy()]
+                kept.append(closing and nodes.Text(closing))
+                together = nodes.inline("", "", *filter(None, kept), classes=["nobreak"])
+                start, stop = at - bool(opening), at + 1 + bool(closing)
+                rest = [opening and nodes.Text(before[:-1]), together]
+                rest.append(closing and nodes.Text(after[1:]))
+                parent[start:stop] = filter(None, rest)
+
+
+def _text_at(parent: nodes.Element, at: int) -> str:
+    """第 at 个子节点若是文字，就是它；不是、没有时为空。"""
+    node = parent[at] if 0 <= at < len(parent) else None
+    return str(node) if isinstance(node, nodes.Text) else ""
+
+
+class SpaceRows(SphinxPostTransform):
+    """多行的式子里有分数、求和、花括号时，行与行之间略松开，上下不相碰。只动网页，不动源文。"""
+
+    default_priority = 910
+
+    def run(self, **_: object) -> None:
+        for formula in self.document.findall(nodes.math_block):
+            if TALL.search(formula.astext()):
+                formula[:] = [nodes.Text(_spaced(formula.astext()))]
+
+
+def _spaced(formula: str) -> str:
+    """行末的换行符之后加一点空；矩阵、分段函数里面的不动。"""
+    depth, lines = 0, []
+    for line in formula.splitlines():
+        depth += len(re.findall(r"\\begin\{" + GRID, line))
+        depth -= len(re.findall(r"\\end\{" + GRID, line))
+        loose = not depth and line.rstrip().endswith(r"\\")
+        lines.append(line.rstrip() + "[0.6ex]" if loose else line)
+    return "\n".join(lines)
 
 
 class DropRepeatedIds(SphinxPostTransform):
@@ -217,6 +257,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("config-inited", fix_wording)
     app.add_post_transform(JoinLines)
     app.add_post_transform(KeepPunctuation)
+    app.add_post_transform(SpaceRows)
     app.add_post_transform(DropRepeatedIds)
     app.connect("env-updated", refresh_unwritten)
     app.connect("html-page-context", fix_roles)
