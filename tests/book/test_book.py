@@ -124,6 +124,14 @@ def test_no_file_names_this_machine_or_a_package_registry():
         assert not found, f"{path.relative_to(REPO)}：{found}"
 
 
+def test_no_row_of_a_formula_begins_with_a_bracket(written):
+    """``\\begin{aligned}`` 与 ``\\\\`` 之后紧跟的方括号，会被当成可选参数，悄悄不见。"""
+    lost = re.compile(r"(?:\\begin\{(?:aligned|gathered|align\*?)\}|\\\\)\s*\[(?!\d)")
+    assert lost.search("\\begin{aligned}\n[\\mathbf Q] &= 1")
+    for name, chapter in written.items():
+        assert not lost.search(chapter.text), name
+
+
 def body_of(node: ast.AST) -> str:
     """函数或类的内容，不计名字与文档字符串。"""
     rest = node.body[1:] if ast.get_docstring(node) else node.body

@@ -1,4 +1,6 @@
-"""读者的动作：换颜色、用键盘、打印、展开解答。"""
+"""读者的动作：换颜色、用键盘、打印、展开解答、看演示。"""
+
+from tests.site.page_checks import PHONE
 
 CHAPTER = "02_linear_regression.html"
 SHORT = "05_loss.html"
@@ -109,3 +111,34 @@ def test_code_can_be_copied(reader):
     assert page.locator("div.cell_input button.copybtn").count() > 20
     label = page.locator("div.cell_input button.copybtn").first.get_attribute("data-tooltip")
     assert label == "复制"
+
+
+def test_player_scrolls_to_the_active_node_on_a_phone(reader):
+    reader.page.set_viewport_size(PHONE)
+    page = reader.open("12_backpropagation.html")
+    player = page.locator(".player").last
+    player.scroll_into_view_if_needed()
+    slider = player.locator("input[type=range]")
+    frame = player.locator(".player-scroll")
+    assert frame.evaluate("box => box.scrollWidth > box.clientWidth"), "这个演示本来就放得下"
+    at, seen = page.evaluate("window.scrollY"), 0
+    for step in range(int(slider.get_attribute("max")) + 1):
+        slider.fill(str(step))
+        for node in player.locator(".player-now").all():
+            here, box = node.bounding_box(), frame.bounding_box()
+            seen += 1
+            assert box["x"] - 1 <= here["x"] and here["x"] + here["width"] <= (
+                box["x"] + box["width"] + 1
+            ), f"第 {step} 步的节点在框外"
+    assert seen > 10
+    assert page.evaluate("window.scrollY") == at, "只动框，不动页面"
+
+
+def test_only_the_equation_itself_is_highlighted_as_a_target(reader):
+    page = reader.open("02_linear_regression.html#sec-step-size")
+    plain = page.locator("#sec-step-size > div.math").first
+    color = "node => getComputedStyle(node).backgroundColor"
+    assert plain.evaluate(color) == "rgba(0, 0, 0, 0)"
+    page = reader.open("02_linear_regression.html#equation-eq-step-bound")
+    target = page.locator("div.math:target, :target > .math").first
+    assert target.evaluate(color) != "rgba(0, 0, 0, 0)"

@@ -155,7 +155,7 @@ class KeepPunctuation(SphinxPostTransform):
                 start, stop = at - bool(opening), at + 1 + bool(closing)
                 rest = [opening and nodes.Text(before[:-1]), together]
                 rest.append(closing and nodes.Text(after[1:]))
-                parent[start:stop] = filter(None, rest)
+                parent[start:stop] = list(filter(None, rest))
 
 
 def _text_at(parent: nodes.Element, at: int) -> str:
