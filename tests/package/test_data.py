@@ -446,7 +446,7 @@ def test_names_are_imported_on_demand():
     code = """
 import sys, dlbook.data, dlbook.backprop
 loaded = lambda: {m for m in sys.modules if m.startswith("dlbook.")}
-assert loaded() == {"dlbook.data", "dlbook.backprop", "dlbook._lazy"}, loaded()
+assert loaded() == {"dlbook.data", "dlbook.backprop", "dlbook._lazy", "dlbook.memory"}, loaded()
 from dlbook.data import toy_line
 assert "dlbook.data.digits" not in loaded()
 from dlbook.backprop import mse_loss
