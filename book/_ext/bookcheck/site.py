@@ -149,13 +149,12 @@ class KeepPunctuation(SphinxPostTransform):
             opening = before[-1:] if before[-1:] in OPENING else ""
             closing = after[:1] if after[:1] in CLOSING else ""
             if opening or closing:
-                kept = [opening and nodes.Text(opening), formula.deepcopy()]
-                kept.append(closing and nodes.Text(closing))
-                together = nodes.inline("", "", *filter(None, kept), classes=["nobreak"])
-                start, stop = at - bool(opening), at + 1 + bool(closing)
-                rest = [opening and nodes.Text(before[:-1]), together]
-                rest.append(closing and nodes.Text(after[1:]))
-                parent[start:stop] = list(filter(None, rest))
+                kept = nodes.Text(opening), formula.deepcopy(), nodes.Text(closing)
+                parent[at - bool(before) : at + 1 + bool(after)] = [
+                    nodes.Text(before.removesuffix(opening)),
+                    nodes.inline("", "", *kept, classes=["nobreak"]),
+                    nodes.Text(after.removeprefix(closing)),
+                ]
 
 
 def _text_at(parent: nodes.Element, at: int) -> str:
