@@ -40,6 +40,12 @@ def test_ink_follows_the_theme_and_data_keeps_its_color(figure):
     assert not re.search(r"(?<!, )#1f2328", figure)
 
 
+def test_text_in_a_data_color_has_a_dark_variant():
+    source = draw("甲").replace("fill: #1f2328", "fill: #d1495b", 1)
+    assert "fill: var(--fig-label-red, #d1495b)" in inline_svg(source, "", COLORS)
+    assert "--fig-label-red:" in (REPO / "book/_static/book.css").read_text(encoding="utf-8")
+
+
 def test_every_reference_points_inside_the_figure(figure):
     ids = re.findall(r' id="([^"]+)"', figure)
     references = re.findall(r'(?:href="#|url\(#)([^")]+)', figure)
@@ -69,6 +75,14 @@ def test_nothing_leaks_into_the_page(figure):
     assert "<style" not in figure and "<metadata" not in figure and "<?xml" not in figure
     root = figure[: figure.index(">")]
     assert "viewBox=" in root and " width=" not in root and " height=" not in root
+
+
+def test_small_text_asks_for_enough_width():
+    """3 英寸宽 288 像素；最小的字 11 号合 14.67 像素，缩到 7.5 像素时宽 147。"""
+    plain = inline_svg(draw("甲"), "", COLORS)
+    assert "--legible:147px" in plain
+    small = draw("甲").replace("scale(0.11 ", "scale(0.05 ")
+    assert "--legible:288px" in inline_svg(small, "", COLORS), "不比原来的尺寸还大"
 
 
 def test_alt_text_is_escaped(figure):

@@ -3,9 +3,11 @@
 MyST-NB 把 matplotlib 画的图写成 ``_build/jupyter_execute/<散列>.svg``，文中放一个图像节点。
 这里把图像节点换成 ``<svg>`` 元素本身，顺便：
 
-- 墨色（:data:`~dlbook.plot.style.INK` 等四种）换成 CSS 变量，深色模式下自动反白；数据的颜色不动；
+- 墨色（:data:`~dlbook.plot.style.INK` 等四种）与字的颜色换成 CSS 变量，深色下自动反白、变亮；
+  线与点的颜色不动；
 - id 前加上图的散列，同一页的几幅图不会互相引用；没有被引用的 id 删去；
-- ``<style>`` 会作用于整页，改写成根元素的属性；固定的宽高改成最大宽度；
+- ``<style>`` 会作用于整页，改写成根元素的属性；固定的宽高改成最大宽度，
+  另写明多宽才看得清最小的字，手机上照此加宽，横向滚动；
 - 替代文字写进 ``<title>``。
 """
 
@@ -17,6 +19,7 @@ import re
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -35,39 +38,62 @@ _ROOT = re.compile(r"<svg\b[^>]*>")
 _SIZE = re.compile(r'\bwidth="([\d.]+)(pt|px|)"')
 _VIEWBOX = re.compile(r'\bviewBox="([^"]*)"')
 _POINT = 4 / 3  # 一磅合多少 CSS 像素
+# matplotlib 的一段文字：字形以 1/100 号为单位，所以缩放的倍数乘 100 就是字号（磅）。
+_TEXT_SCALE = re.compile(r'<g id="text_\d+">\s*<g[^>]* scale\(([\d.]+) ')
+_LEGIBLE = 7.5  # 最小的字至少这么多 CSS 像素
+
+
+class Colors(NamedTuple):
+    """颜色（小写的十六进制）→ 网页里的写法：inks 处处换，labels 只换文字的颜色。"""
+
+    inks: dict[str, str]
+    labels: dict[str, str]
 
 
 @cache
-def style_colors(path: Path) -> dict[str, str]:
-    """读出样式文件里墨色的值；只解析，不导入（导入会连带 matplotlib）。"""
+def style_colors(path: Path) -> Colors:
+    """读出样式文件里的颜色；只解析，不导入（导入会连带 matplotlib）。"""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     values = {
-        target.id: node.value.value
+        target.id: ast.literal_eval(node.value)
         for node in tree.body if isinstance(node, ast.Assign)
         for target in node.targets
-        if isinstance(target, ast.Name) and isinstance(node.value, ast.Constant)
+        if isinstance(target, ast.Name) and target.id in (*INKS, "COLORS")
     }  # fmt: skip
-    return {
-        values[name].lower(): f"var({variable}, {values[name]})" for name, variable in INKS.items()
-    }
+    inks = {values[name]: variable for name, variable in INKS.items()}
+    labels = {color: f"--fig-label-{name}" for name, color in values["COLORS"].items()}
+    return Colors(*({c.lower(): f"var({v}, {c})" for c, v in d.items()} for d in (inks, labels)))
 
 
-def inline_svg(source: str, alt: str, colors: dict[str, str]) -> str:
+def _recolor(body: str, colors: Colors) -> str:
+    """墨色换成变量；用数据的颜色写的字（matplotlib 里只有文字的颜色写在 <g> 上）也换。"""
+
+    def color(match: re.Match) -> str:
+        known = colors.inks | colors.labels if match[1] else colors.inks
+        return match[1] + known.get(match[2].lower(), match[2])
+
+    return re.sub(r'(<g style="fill: |)(#[0-9a-fA-F]{6})\b', color, body)
+
+
+def inline_svg(source: str, alt: str, colors: Colors) -> str:
     """一个 SVG 文件的内容 → 可以直接放进 HTML 的 ``<svg>``。"""
     start = _ROOT.search(source)
     if start is None or (viewbox := _VIEWBOX.search(start[0])) is None:
         raise ValueError("不是带 viewBox 的 SVG")
     body = source[start.end() : source.rindex("</svg>")]
-    body = _number_ids(_JUNK.sub("", body).replace("xlink:href", "href"))
+    body = _JUNK.sub("", body)
+    sizes = [100 * float(scale) for scale in _TEXT_SCALE.findall(body)]
+    body = _number_ids(body.replace("xlink:href", "href"))
     prefix = "f" + hashlib.sha256((alt + body).encode()).hexdigest()[:8] + "-"
     body = re.sub(r'(href="#|url\(#| id=")', rf"\g<1>{prefix}", body)
-    body = re.sub(r"#[0-9a-fA-F]{6}\b", lambda m: colors.get(m[0].lower(), m[0]), body)
-    body = re.sub(r">\s+<", "><", body).strip()
+    body = re.sub(r">\s+<", "><", _recolor(body, colors)).strip()
     width = _SIZE.search(start[0])
     limit = ""
     if width:
         pixels = float(width[1]) * (_POINT if width[2] == "pt" else 1)
         limit = f"max-width:{pixels:.0f}px"
+        if sizes:
+            limit += f";--legible:{pixels * min(1, _LEGIBLE / min(sizes) / _POINT):.0f}px"
     title = f"{prefix}title"
     return (
         f'<svg class="figure-svg" role="img" aria-labelledby="{title}" viewBox="{viewbox[1]}"'
