@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from dlbook.plot.style import COLORS, GRID, INK, MUTED, PAPER, number
+from dlbook.plot.style import COLORS, GRID, INK, MUTED, ON_CELL, PAPER, number
 
 _STYLES = ("-", "--", "-.", ":")
 _MARKS = "os^Dvp"
@@ -107,9 +107,12 @@ def text_losses(
             x, y = k % columns, first - 1.1 * (k // columns)
             shade = 0.08 + 0.8 * float(loss / top)
             ax.add_patch(Rectangle((x, y), 0.94, 1, facecolor=COLORS["orange"], alpha=shade))
+            # 底色浅时露出页面，字用墨色；底色深时不随主题变，字用固定的深色。
+            ink = ON_CELL if shade > 0.7 else INK
             ax.text(x + 0.47, y + 0.66, character.translate(_SHOWN), ha="center", va="center",
-                    fontsize=13)  # fmt: skip
-            ax.text(x + 0.47, y + 0.22, f"{loss:.1f}", ha="center", va="center", fontsize=9)
+                    fontsize=13, color=ink)  # fmt: skip
+            ax.text(x + 0.47, y + 0.22, f"{loss:.1f}", ha="center", va="center", fontsize=9,
+                    color=ink)  # fmt: skip
     ax.set(xlim=(-0.05, columns), ylim=(block * (1 - len(rows)) - 1.1 * (lines - 1) - 0.1, 1.7))
     ax.axis("off")
     return fig

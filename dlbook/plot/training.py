@@ -79,7 +79,7 @@ def learning_curve(
         level(ax, name, height, below=name == lowest)  # 最低的两条挨得近，名字各写一边
     # 右边留一点，最后一次验证的点才不会被切掉一半。
     ax.set(xlabel="步", ylabel="奈特每字", xlim=(0, 1.02 * len(loss)))
-    ax.legend(loc="lower left")
+    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     return fig
 
 
