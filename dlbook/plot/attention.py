@@ -17,10 +17,9 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from matplotlib.ticker import NullLocator
 
 from dlbook.plot.diagrams import canvas
-from dlbook.plot.style import COLORS, INK, MUTED, PAPER
+from dlbook.plot.levels import level
+from dlbook.plot.style import COLORS, INK, MUTED, PAPER, number, on_cell
 
-# 格子的底色不随主题变，上面的字也用固定的深浅两色。
-DARK, LIGHT = "#101418", "#ffffff"
 WEIGHTS = LinearSegmentedColormap.from_list("weights", ["#f7fafd", "#9cc4e4", "#1f5f99"])
 SIGNED = "RdBu_r"
 
@@ -44,20 +43,21 @@ def maps(
     columns = min(columns, count)
     rows = -(-count // columns)
     labels = [tokens] * count if isinstance(tokens[0], str) and len(tokens[0]) == 1 else tokens
-    size = (0.24 if digits is None else 0.46) * len(labels[0]) + 0.5
+    # 不写数的格子够放一个 9 磅的字就行：图越宽，在手机上缩得越小。
+    size = (0.2 if digits is None else 0.46) * len(labels[0]) + 0.5
     fig, axes = plt.subplots(
         rows, columns, figsize=(size * columns, (size + 0.25) * rows), squeeze=False
     )
     for ax in axes.flat[count:]:
         ax.axis("off")
     for ax, (title, weights), words in zip(axes.flat, panels.items(), labels, strict=False):
-        ax.imshow(weights, cmap=WEIGHTS, vmin=0, vmax=1)
+        image = ax.imshow(weights, cmap=WEIGHTS, vmin=0, vmax=1)
         _words(ax, words, 11 if digits is not None else 9)
         ax.set_title(title, fontsize=11)
         if digits is not None:
             for (i, j), weight in np.ndenumerate(weights):
-                color = LIGHT if weight > 0.6 else DARK
-                text = f"{weight:.{digits}f}" if weight else "0"
+                color = on_cell(image.to_rgba(weight))
+                text = number(weight, f".{digits}f") if weight else "0"
                 ax.text(j, i, text, ha="center", va="center", fontsize=9, color=color)
     return fig
 
@@ -110,7 +110,8 @@ def turns(
     pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: Mapping[str, float]
 ) -> Figure:
     """每格画一对平面向量（查询、键）与它们的点积。书中：fig-lm-rotation"""
-    fig, axes = plt.subplots(1, len(pairs), figsize=(2.15 * len(pairs), 2.5), squeeze=False)
+    rows = -(-len(pairs) // 2)  # 一行两格：四格排成一行，在手机上字就太小了
+    fig, axes = plt.subplots(rows, 2, figsize=(5.2, 2.7 * rows), squeeze=False)
     ring = np.linspace(0, 2 * np.pi, 100)
     for ax, (title, vectors) in zip(axes.flat, pairs.items(), strict=True):
         ax.plot(np.cos(ring), np.sin(ring), color=MUTED, lw=0.8, ls=":")
@@ -120,8 +121,8 @@ def turns(
             x, y = 1.22 * vector / np.linalg.norm(vector)
             ax.text(x, y, name, color=COLORS[color], ha="center", va="center", fontsize=12)
         ax.set(aspect="equal", xlim=(-1.45, 1.45), ylim=(-1.45, 1.45))
-        ax.set_title(title, fontsize=10)
-        ax.text(0, -1.4, f"点积 {scores[title]:.3f}".replace("-", "−"), ha="center", color=MUTED)
+        ax.set_title(title, fontsize=11)
+        ax.text(0, -1.4, f"点积 {number(scores[title], '.3f')}", ha="center", color=MUTED)
         ax.axis("off")
     return fig
 
@@ -241,14 +242,13 @@ def _arrow(ax: Axes, start: tuple[float, float], stop: tuple[float, float]) -> N
 
 
 def levels(fig: Figure, values: Mapping[str, float]) -> Figure:
-    """在一张曲线图上添几条标了名字的水平线。书中：fig-lm-position-loss、fig-lm-leak"""
+    """在一张下降的曲线图上添几条标了名字的水平线。书中：fig-lm-position-loss、fig-lm-leak"""
     ax = fig.axes[0]
     for name, value in values.items():
-        ax.axhline(value, color=MUTED, ls=":", lw=1.2)
-        ax.annotate(
-            name, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3),
-            textcoords="offset points", ha="right", color=MUTED, fontsize=9,
-        )  # fmt: skip
+        # 曲线降不到下限以下，下限的名字写在线的下方才压不着曲线。
+        level(ax, name, value, below=len(values) > 1 and value == min(values.values()))
+    # 横线穿过整幅图，图例挪到图的上方。
+    ax.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
     return fig
 
 
@@ -260,10 +260,10 @@ def ticks(
     书中：fig-lm-scale、fig-lm-sensitivity、fig-lm-residual-scale
     """
     ax = fig.axes[0]
-    ax.set_xticks(x, [f"{value:g}" for value in x])
+    ax.set_xticks(x, [number(value) for value in x])
     ax.xaxis.set_minor_locator(NullLocator())
     if len(y):
-        ax.set_yticks(y, [f"{value:.0%}" if percent else f"{value:g}" for value in y])
+        ax.set_yticks(y, [f"{value:.0%}" if percent else number(value) for value in y])
         ax.yaxis.set_minor_locator(NullLocator())
     return fig
 
@@ -273,7 +273,7 @@ def panels(x: np.ndarray, groups: Mapping[str, Mapping[str, np.ndarray]], *, xla
 
     书中：fig-lm-prenorm
     """
-    fig, axes = plt.subplots(1, len(groups), figsize=(3.3 * len(groups), 3.0))
+    fig, axes = plt.subplots(1, len(groups), figsize=(3.2 * len(groups), 3.0))
     for ax, (ylabel, series) in zip(axes, groups.items(), strict=True):
         for (label, y), line, marker in zip(series.items(), ("-", "--"), "os", strict=False):
             ax.plot(x, y, line, marker=marker, markersize=3.5, label=label)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from dlbook.autograd.tensor import Tensor
-from dlbook.plot.style import COLORS, INK, MUTED, PAPER
+from dlbook.plot.style import COLORS, INK, MUTED, PAPER, number, on_cell
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
@@ -143,7 +143,7 @@ def matrices(lines: Sequence[Sequence[str | tuple[str, tuple[int, int]]]]) -> Fi
                 ax.text(x + width / 2, middle, name, ha="center", va="center", fontsize=11)
                 below = middle - rows * unit / 2 - 0.06
                 text = f"{rows}×{columns}"
-                ax.text(x + width / 2, below, text, ha="center", va="top", fontsize=8, color=MUTED)
+                ax.text(x + width / 2, below, text, ha="center", va="top", fontsize=9, color=MUTED)
             x += width + gap
         y -= line_height + 0.75
     ax.set(xlim=(0, max(widths) + 0.2), ylim=(0, height + 0.05), aspect="equal")
@@ -200,12 +200,11 @@ def heatmaps(panels: Mapping[str, np.ndarray], *, digits: int = 2, columns: int 
         ax.axis("off")
     for ax, (title, panel) in zip(axes.flat, panels.items(), strict=False):
         ax.axis("on")
-        ax.imshow(panel, cmap=SIGNED, vmin=-limit, vmax=limit)
+        image = ax.imshow(panel, cmap=SIGNED, vmin=-limit, vmax=limit)
         for (i, j), value in np.ndenumerate(panel):
-            # 深色格子配白字，浅色格子配黑字；两者不随主题变。
-            dark = abs(value) > 0.6 * limit
-            text = f"{value:.{digits}f}" if np.isfinite(value) else "−∞"
-            color = "white" if dark and np.isfinite(value) else "#101418"
+            finite = np.isfinite(value)  # 无穷大的格子不上色，露出页面的底色
+            text = number(value, f".{digits}f") if finite else "−∞"
+            color = on_cell(image.to_rgba(value)) if finite else INK
             ax.text(j, i, text, ha="center", va="center", fontsize=9, color=color)
         ax.set_title(title, fontsize=11)
         ax.set_xticks([])
@@ -242,7 +241,7 @@ def relu_gate(x: np.ndarray, dy: np.ndarray) -> Figure:
         passes = value > 0
         color = COLORS["green"] if passes else COLORS["red"]
         ax.plot(value, max(value, 0), "o" if passes else "X", color=color, markersize=9)
-        text = f"上游 {g:g} → {g if passes else 0:g}".replace("-", "−")
+        text = f"上游 {number(g)} → {number(g if passes else 0)}"
         ax.annotate(
             text, (value, max(value, 0)), xytext=(-6, 10), textcoords="offset points",
             ha="right" if passes else "center", fontsize=10, color=color,
@@ -266,7 +265,7 @@ def windows(image: np.ndarray, kernel: tuple[int, int], corner: tuple[int, int])
         ax.set_yticks(np.arange(shape[0] + 1), [""] * (shape[0] + 1))
         ax.tick_params(length=0)
     for (i, j), value in np.ndenumerate(image):
-        axes[0].text(j + 0.5, i + 0.5, f"{value:g}", ha="center", va="center")
+        axes[0].text(j + 0.5, i + 0.5, number(value), ha="center", va="center")
     for i, j in np.ndindex(out):
         axes[1].text(j + 0.5, i + 0.5, f"$y_{{{i}{j}}}$", ha="center", va="center")
     style = {"facecolor": COLORS["orange"], "alpha": 0.3, "edgecolor": COLORS["red"], "lw": 2}

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dlbook.plot.style import COLORS, INK, MUTED
+from dlbook.plot.style import COLORS, INK, MUTED, number
 
 STYLES = ("-", "--", "-.", ":")
 
@@ -41,11 +41,11 @@ def differences(f: Callable, slope: float, x: float, h: float) -> Figure:
     central = (f(x + h) - f(x - h)) / (2 * h)
     ax.plot(t, f(t), color=COLORS["blue"], label="$y=f(x)$")
     ax.plot(ends, f(x) + slope * (ends - x), color=COLORS["green"], lw=1.4,
-            label=f"切线，斜率 {slope:.2f}")  # fmt: skip
+            label=f"切线，斜率 {number(slope, '.2f')}")  # fmt: skip
     ax.plot(ends, f(x) + forward * (ends - x), ":", color=COLORS["orange"],
-            label=f"前向差分，斜率 {forward:.2f}")  # fmt: skip
+            label=f"前向差分，斜率 {number(forward, '.2f')}")  # fmt: skip
     ax.plot(ends, f(x - h) + central * (ends - x + h), "--", color=COLORS["red"],
-            label=f"中心差分，斜率 {central:.2f}")  # fmt: skip
+            label=f"中心差分，斜率 {number(central, '.2f')}")  # fmt: skip
     marks = np.array([x - h, x, x + h])
     ax.plot(marks, f(marks), "o", color=INK, ms=6)
     ax.set_xticks(marks, ["$x-h$", "$x$", "$x+h$"])

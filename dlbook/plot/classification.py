@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-from dlbook.plot.style import COLORS, INK, MUTED
+from dlbook.plot.style import COLORS, INK, MUTED, ON_CELL
 
 STYLES = ("-", "--", "-.", ":")
 CLASSES = np.arange(10)
@@ -224,7 +224,7 @@ def confusion_matrix(matrix: np.ndarray) -> Figure:
     for (i, j), count in np.ndenumerate(matrix):
         if count:
             # 格子底色不随主题变，文字也用固定的深色。
-            ax.text(j, i, str(count), ha="center", va="center", fontsize=9, color="#101418")
+            ax.text(j, i, str(count), ha="center", va="center", fontsize=9, color=ON_CELL)
     ax.set(xticks=CLASSES, yticks=CLASSES, xlabel="预测的类别", ylabel="真实的类别")
     ax.grid(False)
     return fig
@@ -253,7 +253,7 @@ def hidden_units(weights: np.ndarray, votes: np.ndarray) -> Figure:
         colors = [COLORS["red"] if vote > 0 else COLORS["blue"] for vote in votes[:, unit]]
         bars.bar(CLASSES, votes[:, unit], color=colors)
         bars.set(ylim=(-vote_limit, vote_limit), xticks=CLASSES, yticks=[0])
-        bars.tick_params(labelsize=7.5, length=0)
+        bars.tick_params(labelsize=9, length=0)
         bars.yaxis.set_major_formatter(NullFormatter())
     return fig
 

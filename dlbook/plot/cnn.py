@@ -13,14 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
-from dlbook.plot.style import COLORS, INK, MUTED, PAPER
+from dlbook.plot.style import COLORS, INK, MUTED, ON_CELL, PAPER, number
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
 # 双色图：零为白，正红负蓝。
 SIGNED = "RdBu_r"
-# 图里格子的底色不随主题变，上面的字也用固定的深色（纯黑与墨色会随主题反白，不能用）。
-ON_CELL = "#101418"
 QUADRANTS = ListedColormap(["#f7d9b5", "#c9dff1", "#c5e6da", "#e3d8ef"])
 
 
@@ -77,7 +75,7 @@ def labelled_matrix(matrix: np.ndarray, rows: Sequence[str]) -> Figure:
     ax.imshow(matrix, cmap=SIGNED, vmin=-1.6 * limit, vmax=1.6 * limit)
     for (i, j), value in np.ndenumerate(matrix):
         if value:
-            ax.text(j, i, f"{value:g}", ha="center", va="center", color=ON_CELL, fontsize=9)
+            ax.text(j, i, number(value), ha="center", va="center", color=ON_CELL, fontsize=9)
     _grid_lines(ax, matrix.shape)
     ax.set_yticks(range(len(rows)), rows)
     ax.set_xticks(range(matrix.shape[1]))
@@ -96,8 +94,8 @@ def _table(ax: Axes, table: np.ndarray, title: str, fontsize: float = 13) -> Non
     for (i, j), value in np.ndenumerate(table):
         # 底下垫一层浅色，深色模式下也看得清。
         ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="#f2f4f6", lw=0, zorder=0))
-        text = f"{value:g}".replace("-", "−")
-        ax.text(j, i, text, ha="center", va="center", fontsize=fontsize, color=ON_CELL, zorder=3)
+        ax.text(j, i, number(value), ha="center", va="center", fontsize=fontsize, color=ON_CELL,
+                zorder=3)  # fmt: skip
     _grid_lines(ax, table.shape)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dlbook.plot.diagrams import arrow, box, canvas
-from dlbook.plot.style import COLORS, INK, MUTED
+from dlbook.plot.levels import level
+from dlbook.plot.style import COLORS, INK, MUTED, PAPER
 
 STYLES = ("-", "--", "-.", ":")
 
@@ -80,7 +80,9 @@ def surface(
     ax = fig.add_subplot(projection="3d", computed_zorder=False)
     ax.plot_surface(x, y, z, cmap="viridis", alpha=0.75, linewidth=0, rasterized=True)
     ax.plot(*[[value] for value in point], "o", color=COLORS["red"], ms=8, zorder=5)
-    ax.text(point[0], point[1], point[2], f"  {name}", zorder=6)
+    # 名字垫上底色，压在曲面上也看得清；又在点的下面，不遮住点。
+    under = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1}
+    ax.text(*point, f"   {name}", va="center", bbox=under, zorder=4)
     if direction is not None:
         floor = z.min()
         # 箭头画在底面里：mplot3d 自带的箭头从这个角度看去是一条线。
@@ -95,6 +97,10 @@ def surface(
         axis.pane.set_visible(False)
         axis.line.set_color(MUTED)
         axis.set_major_locator(plt.MaxNLocator(5))
+    # 底面的两条轴不写两端的刻度：它们在角上会撞在一起。
+    for values, set_ticks in ((x, ax.set_xticks), (y, ax.set_yticks)):
+        ticks = plt.MaxNLocator(4).tick_values(values.min(), values.max())
+        set_ticks(ticks[np.abs(ticks) < np.abs(values).max()])
     ax.view_init(elev=28, azim=azim)
     ax.set_box_aspect((1, 1, 0.75), zoom=0.9)
     return fig
@@ -118,28 +124,29 @@ def gradient_field(
 
 def flow_chart() -> Figure:
     """梯度下降法的步骤。书中：fig-gd-flow"""
-    fig, ax = canvas(6.4, 4.6)
+    fig, ax = canvas(6.4, 5.0)
     boxes = {
-        4.2: (r"选起点 $p_0$，令 $n=0$", INK),
-        3.2: (r"求梯度 $\nabla f(p_n)$", COLORS["green"]),
-        1.15: (r"走一步 $p_{n+1}=p_n-\eta\nabla f(p_n)$", COLORS["blue"]),
-        0.3: ("停下，交出终点", INK),
+        4.65: (r"选起点 $p_0$，令 $n=0$", INK),
+        3.7: (r"求梯度 $\nabla f(p_n)$", COLORS["green"]),
+        1.25: (r"走一步 $p_{n+1}=p_n-\eta\nabla f(p_n)$", COLORS["blue"]),
+        0.35: ("停下，交出终点", INK),
     }
     for y, (text, color) in boxes.items():
-        x, width = (5.05, 2.3) if y == 0.3 else (2.0, 3.7)
+        x, width = (5.05, 2.3) if y == 0.35 else (2.05, 3.7)
         box(ax, x, y, width, 0.56, text, edge=color)
-    corners = np.array([[2.0, 2.72], [3.9, 2.17], [2.0, 1.62], [0.1, 2.17], [2.0, 2.72]])
+    corners = np.array([[2.05, 3.17], [4.0, 2.55], [2.05, 1.93], [0.1, 2.55], [2.05, 3.17]])
     ax.plot(*corners.T, color=COLORS["orange"], lw=1.3)
-    ax.text(2.0, 2.17, "步子小于 tol，\n或走满 max_iter 步？", ha="center", va="center")
-    for start, stop in (((2, 3.9), (2, 3.5)), ((2, 2.9), (2, 2.74)), ((2, 1.62), (2, 1.45))):
-        arrow(ax, start, stop)
-    ax.text(2.12, 1.52, "否", va="center", color=MUTED)
-    ax.plot([3.9, 5.05], [2.17, 2.17], color=MUTED, lw=1.2)
-    arrow(ax, (5.05, 2.17), (5.05, 0.6))
-    ax.text(4.3, 2.32, "是", va="center", color=MUTED)
-    ax.plot([2, 2, 0.02, 0.02], [0.86, 0.62, 0.62, 3.2], color=MUTED, lw=1.2)
-    arrow(ax, (0.02, 3.2), (0.14, 3.2))
-    ax.text(0.35, 0.45, r"$n\leftarrow n+1$", color=MUTED)
+    ax.text(2.05, 2.55, "步子小于 tol，\n或走满 max_iter 步？", ha="center", va="center",
+            linespacing=1.4)  # fmt: skip
+    for start, stop in ((4.37, 3.98), (3.42, 3.17), (1.93, 1.53)):
+        arrow(ax, (2.05, start), (2.05, stop))
+    ax.text(2.15, 1.75, "否", va="center", color=MUTED)
+    ax.plot([4.0, 5.05], [2.55, 2.55], color=MUTED, lw=1.2)
+    arrow(ax, (5.05, 2.55), (5.05, 0.63))
+    ax.text(4.4, 2.7, "是", va="center", color=MUTED)
+    ax.plot([2.05, 2.05, 0.02, 0.02], [0.97, 0.7, 0.7, 3.7], color=MUTED, lw=1.2)
+    arrow(ax, (0.02, 3.7), (0.2, 3.7))
+    ax.text(0.35, 0.5, r"$n\leftarrow n+1$", va="center", color=MUTED)
     return fig
 
 
@@ -166,8 +173,8 @@ def descents(
         ax.plot(steps[0], f(steps[0]), "s", color=INK, ms=7)
         ax.plot(steps[-1], f(steps[-1]), "*", color=COLORS["orange"], ms=13, zorder=4)
         for at, name in (marks or {}).items():
-            ax.annotate(name, (at, f(at)), (0, -14), textcoords="offset points", ha="center",
-                        color=MUTED, fontsize=9)  # fmt: skip
+            ax.annotate(name, (at, f(at)), (0, -9), textcoords="offset points", ha="center",
+                        va="top", color=MUTED, fontsize=9)  # fmt: skip
         ax.set(title=title, xlim=xlim, ylim=ylim)
     for ax in axes[-1]:
         ax.set_xlabel("$x$")
@@ -218,13 +225,7 @@ def positions(runs: Mapping[str, np.ndarray], levels: Mapping[str, float]) -> Fi
     for (label, values), style in zip(runs.items(), STYLES, strict=False):
         ax.plot(np.arange(len(values)), values, style, label=label)
     for name, height in levels.items():
-        _level(ax, name, height)
+        level(ax, name, height)
     ax.set(xlabel="步数", ylabel="$x$")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return fig
-
-
-def _level(ax: Axes, name: str, height: float) -> None:
-    ax.axhline(height, color=MUTED, lw=1, ls=":")
-    ax.annotate(name, (1, height), (-2, 4), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha="right", color=MUTED)  # fmt: skip

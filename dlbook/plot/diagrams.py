@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from dlbook.plot.style import COLORS, INK, MUTED, PAPER
+from dlbook.plot.style import COLORS, INK, MUTED, PAPER, number
 
 LEARNED = COLORS["blue"]
 GRADIENT = COLORS["red"]
@@ -85,7 +85,7 @@ def softmax(z: np.ndarray, prob: np.ndarray) -> Figure:
     n = len(z)
     for i in range(n):
         y = 2.6 - 0.68 * i
-        box(ax, 0.75, y, 1.0, 0.5, f"{z[i]:.1f}")
+        box(ax, 0.75, y, 1.0, 0.5, number(z[i], ".1f"))
         arrow(ax, (1.3, y), (2.05, y))
         arrow(ax, (4.35, y), (5.05, y))
         box(ax, 5.65, y, 1.15, 0.5, f"{prob[i]:.4f}", edge=COLORS["orange"])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from dlbook.autograd.scalar import Value, topological_order
-from dlbook.plot.style import COLORS, INK, MUTED, PAPER
+from dlbook.plot.style import COLORS, INK, MUTED, PAPER, number
 
 BOX_WIDTH, COLUMN, ROW = 1.04, 1.3, 1.2  # 方框宽、列距、行距，以英寸计
 OVERHEAD = -0.22  # 从方框顶上绕过去的箭头的弯曲程度
@@ -63,9 +63,9 @@ def computation_graph(
             )
         )  # fmt: skip
         title = "   ".join(part for part in (names.get(node, ""), node.op) if part)
-        lines = [(title or "常数", INK), (f"值 {node.data:.{digits}g}", INK)]
+        lines = [(title or "常数", INK), (f"值 {number(node.data, f'.{digits}g')}", INK)]
         if grad:
-            lines.append((f"梯度 {node.grad:.{digits}g}", COLORS["red"]))
+            lines.append((f"梯度 {number(node.grad, f'.{digits}g')}", COLORS["red"]))
         for k, (text, color) in enumerate(lines):
             line_y = y + 0.25 * ((len(lines) - 1) / 2 - k)
             ax.text(x, line_y, text, ha="center", va="center", color=color, fontsize=10.5)

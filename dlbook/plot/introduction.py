@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
 from dlbook.models.policy import ACTIONS, Episodes, GridWorld
-from dlbook.plot.cnn import ON_CELL
 from dlbook.plot.diagrams import arrow, box, canvas
-from dlbook.plot.style import COLORS, GRID, INK, MUTED, PAPER
+from dlbook.plot.style import COLORS, GRID, INK, MUTED, ON_CELL, PAPER, number
 
 STYLES = ("-", "--", "-.", ":")
 _DIRECTIONS = np.array([(0, 1), (0, -1), (-1, 0), (1, 0)])  # 四个动作在图上的方向
@@ -309,7 +308,7 @@ def _cell_style(world: GridWorld, state: int) -> tuple[str, str]:
     if mark == "#":
         return MUTED, ""
     if world.reward[state]:
-        return COLORS["orange"], f"{world.reward[state]:g}"
+        return COLORS["orange"], number(world.reward[state])
     return PAPER, "起" if mark == "S" else ""
 
 

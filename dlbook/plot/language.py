@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from dlbook.plot.style import COLORS, GRID, INK, MUTED, PAPER
+from dlbook.plot.style import COLORS, GRID, INK, MUTED, ON_CELL, PAPER, number
 
 _STYLES = ("-", "--", "-.", ":")
 _MARKS = "os^Dvp"
@@ -80,7 +80,7 @@ def held_out_counts(counts: np.ndarray, other: np.ndarray) -> Figure:
     ax.vlines(counts, other, counts, color=COLORS["orange"], lw=1.4)
     for c, o in zip(counts, other, strict=True):
         ax.annotate(
-            f"{c - o:.2f}", (c, (c + o) / 2), (5, -4), textcoords="offset points",
+            number(c - o, ".2f"), (c, (c + o) / 2), (5, -4), textcoords="offset points",
             fontsize=9, color=COLORS["orange"],
         )  # fmt: skip
     ax.set(xlabel="这一半里出现的次数 c", ylabel="另一半里的次数")
@@ -107,9 +107,12 @@ def text_losses(
             x, y = k % columns, first - 1.1 * (k // columns)
             shade = 0.08 + 0.8 * float(loss / top)
             ax.add_patch(Rectangle((x, y), 0.94, 1, facecolor=COLORS["orange"], alpha=shade))
+            # 底色浅时露出页面，字用墨色；底色深时不随主题变，字用固定的深色。
+            ink = ON_CELL if shade > 0.7 else INK
             ax.text(x + 0.47, y + 0.66, character.translate(_SHOWN), ha="center", va="center",
-                    fontsize=13)  # fmt: skip
-            ax.text(x + 0.47, y + 0.22, f"{loss:.1f}", ha="center", va="center", fontsize=9)
+                    fontsize=13, color=ink)  # fmt: skip
+            ax.text(x + 0.47, y + 0.22, f"{loss:.1f}", ha="center", va="center", fontsize=9,
+                    color=ink)  # fmt: skip
     ax.set(xlim=(-0.05, columns), ylim=(block * (1 - len(rows)) - 1.1 * (lines - 1) - 0.1, 1.7))
     ax.axis("off")
     return fig
@@ -140,7 +143,10 @@ def ladder(losses: Mapping[str, float], goal: float) -> Figure:
     for k, value in enumerate(values):
         ax.text(value - 0.1, k, f"{value:.3f}", ha="right", va="center", color=PAPER, fontsize=10)
     ax.axvline(goal, color=COLORS["red"], ls="--")
-    ax.text(goal, -0.62, f"本章的目标 {goal:.2f} ", ha="right", va="bottom", color=COLORS["red"])
+    ax.annotate(
+        f"本章的目标 {goal:.2f}", (goal, -0.62), (-5, 0), textcoords="offset points", ha="right",
+        va="bottom", color=COLORS["red"],
+    )  # fmt: skip
     ax.set_yticks(y, list(losses))
     ax.set(xlabel="验证损失（奈特／字符）", xlim=(0, None), ylim=(len(losses) - 0.5, -1.15))
     ax.grid(axis="y", visible=False)
@@ -294,15 +300,15 @@ def one_hot_product(one_hot: np.ndarray, table: np.ndarray, names: Sequence[str]
     middle = v / 2
     x_table, x_product = v + 1.9, v + e + 3.2
     hues = dict(zip(sorted(used), ("blue", "orange", "green", "red"), strict=False))
-    _cells(ax, 0, middle + n / 2, one_hot, "{:.0f}", [None] * n)
+    _cells(ax, 0, middle + n / 2, one_hot, ".0f", [None] * n)
     for i, k in enumerate(chosen):
         y = middle + n / 2 - i
         ax.add_patch(Rectangle((k, y - 1), 1, 1, color=COLORS[hues[k]], alpha=0.35, lw=0))
         ax.text(-0.25, y - 0.5, names[k], ha="right", va="center", fontsize=12)
-    _cells(ax, x_table, v, table, "{:.1f}", [hues.get(k) for k in range(v)])
+    _cells(ax, x_table, v, table, ".1f", [hues.get(k) for k in range(v)])
     for k in range(v):
         ax.text(x_table - 0.25, v - k - 0.5, names[k], ha="right", va="center", fontsize=12)
-    _cells(ax, x_product, middle + n / 2, product, "{:.1f}", [hues[k] for k in chosen])
+    _cells(ax, x_product, middle + n / 2, product, ".1f", [hues[k] for k in chosen])
     for x, text in ((v + 0.75, "×"), (x_product - 0.65, "=")):
         ax.text(x, middle, text, ha="center", va="center", fontsize=16)
     for x, text in (
@@ -326,5 +332,5 @@ def _cells(
             if hues[i] is not None:
                 ax.add_patch(Rectangle(place, 1, 1, color=COLORS[hues[i]], alpha=0.35, lw=0))
             ax.add_patch(Rectangle(place, 1, 1, fill=False, edgecolor=MUTED, lw=0.8))
-            ax.text(x + j + 0.5, y - i - 0.5, form.format(value).replace("-", "−"), ha="center",
+            ax.text(x + j + 0.5, y - i - 0.5, number(value, form), ha="center",
                     va="center", fontsize=10)  # fmt: skip

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dlbook.plot.style import COLORS, INK, MUTED
+from dlbook.plot.style import COLORS, INK, MUTED, number
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "x")
@@ -44,7 +44,10 @@ def activations(layers: Mapping[str, Sequence[np.ndarray]], shown: Sequence[int]
             top = max(np.quantile(values[k], 0.99), 1e-12)
             ax.hist(values[k][values[k] > 0], np.linspace(0, top, 31), color=COLORS["blue"])
             ax.set_yticks([])
-            ax.set_xticks([0, top], ["0", f"{top:.1g}"], fontsize=8)
+            ax.set_xticks([0, top], ["0", number(top, ".1g")], fontsize=9)
+            # 两端的数都往里靠，免得与邻格的挤在一起。
+            for tick, side in zip(ax.get_xticklabels(), ("left", "right"), strict=True):
+                tick.set_ha(side)
             ax.grid(False)
         row[0].set_ylabel(name, fontsize=9)
     for ax, k in zip(axes[0], shown, strict=True):
@@ -61,21 +64,27 @@ def sweep(rates: Sequence[float], accuracy: Mapping[str, Sequence[float]]) -> Fi
     for k, (name, values) in enumerate(accuracy.items()):
         ax.plot(rates, values, STYLES[k % 4], marker=MARKERS[k % 6], ms=5, label=name)
     ax.set(xscale="log", xlabel="学习率 ÷ 该方法的参考值", ylabel="验证准确率", ylim=(0.82, 0.96))
-    ax.legend(fontsize=8, ncols=2)
+    ax.legend(fontsize=9, ncols=2)
     return fig
 
 
 def generalization(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """训练损失（实线）与验证损失（虚线）随轮数的变化，一种做法一幅。书中：fig-learn-overfit"""
-    fig, axes = plt.subplots(1, len(curves), figsize=(6.4, 2.7), sharey=True)
-    for ax, (title, (train, validation)) in zip(axes, curves.items(), strict=True):
+    rows = -(-len(curves) // 2)  # 一行两幅：四幅排成一行，在手机上字就太小了
+    fig, axes = plt.subplots(
+        rows, 2, figsize=(6.4, 2.3 * rows + 0.3), sharex=True, sharey=True, squeeze=False
+    )
+    for ax, (title, (train, validation)) in zip(axes.flat, curves.items(), strict=True):
         epochs = np.arange(1, len(train) + 1)
         ax.plot(epochs, train, color=COLORS["blue"], label="训练")
         ax.plot(epochs, validation, "--", color=COLORS["orange"], label="验证")
         best = int(np.argmin(validation))
         ax.plot(epochs[best], validation[best], "o", color=COLORS["orange"], ms=5)
-        ax.set(title=title, xlabel="轮数", yscale="log")
-        ax.title.set_fontsize(10)
-    axes[0].set_ylabel("损失")
-    axes[0].legend(fontsize=8)
+        ax.set(title=title, yscale="log")
+        ax.title.set_fontsize(11)
+    for ax in axes[-1]:
+        ax.set_xlabel("轮数")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("损失")
+    axes[0, 0].legend()
     return fig

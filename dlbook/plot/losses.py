@@ -117,6 +117,7 @@ def reliability(groups: Mapping[str, object]) -> Figure:
             group.confidence[full], group.accuracy[full], size, color=COLORS["blue"],
             edgecolors=INK, linewidths=0.5, clip_on=False,
         )  # fmt: skip
-        ax.set(title=title, xlabel="平均把握", xlim=(0.15, 1.02), ylim=(0.15, 1.02))
+        ax.set(title=title, xlabel="平均把握", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        ax.set(xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
     np.atleast_1d(axes)[0].set_ylabel("准确率")
     return fig

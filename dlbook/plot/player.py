@@ -16,7 +16,7 @@ from contourpy import contour_generator
 
 from dlbook.autograd.scalar import Value, topological_order
 from dlbook.plot.graph import layout
-from dlbook.plot.style import COLORS
+from dlbook.plot.style import COLORS, number
 
 _BOX_WIDTH, _BOX_HEIGHT, _COLUMN, _ROW, _MARGIN = 104, 66, 140, 88, 14
 
@@ -36,8 +36,8 @@ class Player:
         self._order = topological_order(root)
         self._digits = digits
         self._names = dict(names or {})
-        for number, node in enumerate(n for n in self._order if n not in self._names):
-            self._names[node] = f"n{number}"
+        for k, node in enumerate(n for n in self._order if n not in self._names):
+            self._names[node] = f"n{k}"
         self._record()
 
     def _record(self) -> None:
@@ -71,8 +71,8 @@ class Player:
         self._steps.append(text)
         self._active.append(node)
 
-    def _show(self, number: float) -> str:
-        return f"{number + 0.0:.{self._digits}g}".replace("-", "−")  # 加 0，−0 就成了 0
+    def _show(self, value: float) -> str:
+        return number(value, f".{self._digits}g")
 
     def __repr__(self) -> str:
         return "\n".join(f"{n}. {text}" for n, text in enumerate(self._steps, 1))

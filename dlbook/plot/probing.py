@@ -10,14 +10,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dlbook.plot.style import COLORS, INK, MUTED
+from dlbook.plot.style import COLORS, INK, MUTED, ON_CELL
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
 # 双色图：零为白，正红负蓝。
 SIGNED = "RdBu_r"
-# 图里格子的底色不随主题变，上面的字也用固定的深色。
-ON_CELL = "#101418"
 
 
 # 两个引擎
@@ -241,9 +239,10 @@ def loss_by_position(
         ax.set_xticks(range(len(values)), labels[name], fontsize=9)
         ax.tick_params(axis="x", length=0)
         ax.grid(axis="x", visible=False)
-        ax.set_title(name, fontsize=11)
+        ax.set_title(name, loc="left", fontsize=11)
         ax.set_ylabel("损失")
     axes[-1, 0].set_xlabel("句中第几个字")
+    fig.get_layout_engine().set(hspace=0.08)  # 题目离上一格的横轴远些，离自己的近些
     return fig
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from dlbook.plot.diagrams import arrow, box, canvas
-from dlbook.plot.style import COLORS, INK, MUTED, PAPER
+from dlbook.plot.style import COLORS, INK, MUTED, PAPER, number
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
@@ -111,26 +111,29 @@ def tensor_ranks() -> Figure:
 
 
 def strides(tensors: Mapping[str, torch.Tensor]) -> Figure:
-    """几个二维张量怎样看同一块内存：每格写元素的值，箭头按行走过内存里的次序。
+    """几个二维张量怎样看同一块内存：每格写元素的值，折线按内存里的次序走过各格。
 
     书中：fig-pt-strides
     """
-    fig, axes = plt.subplots(1, len(tensors), figsize=(6.4, 2.6), squeeze=False)
+    widths = [tensor.shape[1] for tensor in tensors.values()]
+    fig, axes = plt.subplots(
+        1, len(tensors), figsize=(6.4, 3.0), squeeze=False, width_ratios=widths
+    )
     for ax, (name, tensor) in zip(axes[0], tensors.items(), strict=True):
         rows, columns = tensor.shape
         start = tensor.storage_offset()
         places = {}
         for i, j in np.ndindex(rows, columns):
             ax.add_patch(Rectangle((j, i), 1, 1, facecolor="none", edgecolor=MUTED, lw=1))
-            number = str(tensor[i, j].item())
-            # 数写在左上角，垫上底色，折线经过也看得清。
-            patch = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
-            ax.text(j + 0.22, i + 0.3, number, ha="center", va="center", bbox=patch, zorder=3)
-            places[start + i * tensor.stride(0) + j * tensor.stride(1)] = (j + 0.62, i + 0.68)
+            place = (j + 0.5, i + 0.5)
+            # 数写在格子中央的小圆里，折线从圆连到圆，不从数上穿过。
+            disc = {"boxstyle": "circle", "facecolor": PAPER, "edgecolor": COLORS["orange"]}
+            ax.text(*place, number(tensor[i, j].item()), ha="center", va="center", bbox=disc)
+            places[start + i * tensor.stride(0) + j * tensor.stride(1)] = place
         path = np.array([places[k] for k in sorted(places)])
-        ax.plot(path[:, 0], path[:, 1], color=COLORS["orange"], marker="o", ms=4, lw=1.4)
-        ax.set_title(f"{name}\n步幅 {tuple(tensor.stride())}", fontsize=10.5)
-        ax.set(xlim=(-0.1, 3.1), ylim=(3.1, -0.1), aspect="equal")
+        ax.plot(*path.T, color=COLORS["orange"], lw=1.4)
+        ax.set_title(f"{name}\n步幅 {tuple(tensor.stride())}", fontsize=10.5, linespacing=1.4)
+        ax.set(xlim=(-0.1, columns + 0.1), ylim=(3.1, -0.1), aspect="equal")
         ax.axis("off")
     return fig
 
@@ -228,7 +231,7 @@ def _note(tensor: torch.Tensor, name: str, gradients: bool) -> tuple[str, list]:
 
 
 def _number(tensor: torch.Tensor) -> str:
-    return f"{tensor.item():.4f}".replace("-", "−")
+    return number(tensor.item(), ".4f")
 
 
 def _node(

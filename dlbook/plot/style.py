@@ -10,7 +10,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 from cycler import cycler
-from matplotlib import font_manager
+from matplotlib import colors, font_manager
+from matplotlib.typing import ColorType
 
 INK = "#1f2328"
 MUTED = "#59636e"
@@ -24,6 +25,8 @@ COLORS = {
     "purple": "#8e6bbf",
     "gray": "#8a8f98",
 }
+# 格子的底色不随主题变，上面的字也用固定的深浅两色（墨色会随主题反白，不能用）。
+ON_CELL, ON_DARK_CELL = "#101418", "#ffffff"
 FONT_FAMILY = "DLBook Sans SC"
 _FONT_FILE = Path(__file__).with_name("fonts") / "NotoSansSC-Regular.otf"
 
@@ -37,7 +40,7 @@ def use_book_style() -> None:
             "font.family": [FONT_FAMILY, "DejaVu Sans"],
             "font.size": 11,
             "mathtext.fontset": "dejavusans",
-            "axes.unicode_minus": False,
+            "axes.unicode_minus": True,
             "axes.edgecolor": MUTED,
             "axes.labelcolor": INK,
             "axes.facecolor": "none",
@@ -67,3 +70,21 @@ def use_book_style() -> None:
             "image.cmap": "gray",
         }
     )
+
+
+def number(value: float, form: str = "g") -> str:
+    """写在图上的数：负号用“−”，与坐标轴的刻度一致；舍入成零的不带负号。"""
+    return format(float(value), f"z{form}").replace("-", "−")
+
+
+def on_cell(background: ColorType) -> str:
+    """写在底色 background 上的字的颜色：深浅两色里取对比度大的那一个。"""
+    cell, dark, light = (_luminance(c) for c in (background, ON_CELL, ON_DARK_CELL))
+    return ON_CELL if (cell + 0.05) ** 2 > (dark + 0.05) * (light + 0.05) else ON_DARK_CELL
+
+
+def _luminance(color: ColorType) -> float:
+    """WCAG 的相对亮度：先还原成与光强成正比的红绿蓝，再按眼睛的敏感程度加权。"""
+    encoded = colors.to_rgb(color)
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in encoded]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

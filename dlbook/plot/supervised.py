@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dlbook.plot.diagrams import arrow, box, canvas
-from dlbook.plot.style import COLORS, INK, MUTED
+from dlbook.plot.style import COLORS, INK, MUTED, number
 
 STYLES = ("-", "--", "-.", ":")
 LINE_COLORS = (COLORS["blue"], COLORS["orange"], COLORS["gray"], COLORS["green"])
@@ -44,7 +44,7 @@ def line_family(x: np.ndarray, lines: Sequence[tuple[float, float]]) -> Figure:
     """同一个模型、几组参数：每组 (φ0, φ1) 一条直线。书中：fig-sl-line-family"""
     fig, ax = plt.subplots()
     for (phi0, phi1), color, style in zip(lines, LINE_COLORS, STYLES, strict=False):
-        label = rf"$\phi_0={phi0:g},\ \phi_1={phi1:g}$".replace("-", "−")
+        label = rf"$\phi_0={number(phi0)},\ \phi_1={number(phi1)}$"
         ax.plot(x, phi0 + phi1 * x, style, color=color, lw=2.2, label=label)
     ax.set(xlabel="输入 $x$", ylabel="输出 $y$", ylim=(0, None))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
@@ -109,7 +109,7 @@ def lines_over_steps(
     """训练途中的直线，越往后颜色越深。书中：fig-sl-lines-over-steps"""
     fig, ax = plt.subplots()
     ends = np.array([x.min() - 0.5, x.max() + 0.5])
-    strength = np.linspace(0.35, 1, len(lines))
+    strength = np.linspace(0.65, 1, len(lines))
     for (label, (phi0, phi1)), alpha, style in zip(
         lines.items(), strength, (":", "-.", "--", (0, (5, 1)), "-"), strict=False
     ):

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from dlbook.plot.style import COLORS, GRID, INK, MUTED
+from dlbook.plot.levels import level
+from dlbook.plot.style import COLORS, GRID
 
 STYLES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D")
@@ -74,33 +74,27 @@ def learning_curve(
     steps = (np.arange(len(means)) + 0.5) * window
     ax.plot(steps, means, color=COLORS["blue"], lw=1.2, label="训练（每批，取平均）")
     ax.plot(val_steps, val_loss, "o-", color=COLORS["orange"], label="验证")
-    _levels(ax, baselines, len(loss), "right")
-    ax.set(xlabel="步", ylabel="奈特每字", xlim=(0, len(loss)))
-    ax.legend()
+    lowest = min(baselines, key=baselines.__getitem__)
+    for name, height in baselines.items():
+        level(ax, name, height, below=name == lowest)  # 最低的两条挨得近，名字各写一边
+    # 右边留一点，最后一次验证的点才不会被切掉一半。
+    ax.set(xlabel="步", ylabel="奈特每字", xlim=(0, 1.02 * len(loss)))
+    ax.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     return fig
 
 
 def rates(
     steps: Sequence[int], curves: Mapping[str, Sequence[float]], levels: Mapping[str, float]
 ) -> Figure:
-    """几种比例随步数的变化，与作参照的横线。书中：fig-lm-rhyme"""
+    """几种比例随步数上升，与作参照的横线。书中：fig-lm-rhyme"""
     fig, ax = plt.subplots(figsize=(6.4, 3.8))
     for (name, y), marker in zip(curves.items(), MARKERS, strict=False):
         ax.plot(steps, y, marker=marker, label=name)
-    _levels(ax, levels, 0, "left")
+    lowest = min(levels, key=levels.__getitem__)
+    for name, height in levels.items():
+        # 曲线起头低、末尾高：低的线把名字写在末尾，高的写在起头，才压不着曲线。
+        level(ax, name, height, side="right" if name == lowest else "left")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlabel="步", xlim=(0, steps[-1] * 1.02), ylim=(-0.03, 1.08))
     ax.legend(loc="center left")
     return fig
-
-
-def _levels(ax: Axes, levels: Mapping[str, float], x: float, ha: str) -> None:
-    """横线，名字写在 x 处线的上方；最低的一条写在下方，免得与挨着的一条重叠。"""
-    for name, level in levels.items():
-        lowest = len(levels) > 2 and level == min(levels.values())
-        ax.axhline(level, color=MUTED, lw=1, ls=":")
-        ax.annotate(
-            name, (x, level), xytext=(4 if ha == "left" else -4, -2 if lowest else 2),
-            textcoords="offset points", ha=ha, va="top" if lowest else "bottom",
-            color=INK, fontsize=9,
-        )  # fmt: skip
