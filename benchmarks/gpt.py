@@ -20,7 +20,7 @@ from dlbook.models import gpt2
 from dlbook.models.generate import generate
 from dlbook.models.gpt import GPTConfig, define
 from dlbook.models.stepwise import Stepwise
-from dlbook.training import language, train, warmup_cosine
+from dlbook.training import language, train
 
 VOCABULARY, TOKENS, ROUNDS = 3003, 250, 5
 
@@ -103,8 +103,7 @@ def training(steps: int = 30) -> None:
         for block in model.blocks:
             block.attention.attend = language.attend_in_float32
         optimizers = language.make_optimizers(model, recipe)
-        warmup = round(recipe.warmup * steps)
-        return model, optimizers, [warmup_cosine(o, steps, warmup=warmup) for o in optimizers]
+        return model, optimizers, language.make_schedules(optimizers, recipe)
 
     def by_train() -> None:
         model, optimizers, schedules = model_and_optimizers()

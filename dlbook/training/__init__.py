@@ -12,7 +12,7 @@ from dlbook._lazy import lazy_names
 _NAMES = {
     "loop": "History NonFiniteLossError classification_loss train",
     "metrics": "accuracy classification_metrics",
-    "schedules": "warmup_cosine",
+    "schedules": "warmup_cosine warmup_linear",
     "batches": "Batches",
     "checkpoint": "Checkpoints CheckpointError load_checkpoint save_checkpoint",
     "device": "move pick_device supports_bfloat16",

@@ -66,12 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dropout", type=_probability, default=0.0, help="dropout 的概率（缺省 %(default)s）")
     add("--optimizer", choices=["muon", "adamw"], default="muon", help="矩阵用的优化器")
     add(
-        "--embedding-lr", type=positive_number, default=0.016,
+        "--embedding-lr", type=positive_number, default=Recipe.embedding_lr,
         help="嵌入的学习率（缺省 %(default)s）",
     )  # fmt: skip
     # 这里的一个样本是一个目标（要预测的一个字），--lr 是矩阵的学习率。
-    add_training_arguments(parser, steps=1500, batch_size=2080, lr=0.015)
-    parser.set_defaults(clip_norm=1.0, precision="auto")
+    add_training_arguments(
+        parser, steps=Recipe.steps, batch_size=Recipe.tokens, lr=Recipe.matrix_lr
+    )
+    parser.set_defaults(clip_norm=Recipe.clip_norm, precision=Recipe.precision)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from dlbook.training.device import supports_bfloat16
 from dlbook.training.loop import History, train
 from dlbook.training.metrics import evaluating
 from dlbook.training.muon import Muon
-from dlbook.training.schedules import warmup_cosine
+from dlbook.training.schedules import warmup_cosine, warmup_linear
 
 Rows = Sequence[Sequence[int]]
 
@@ -108,7 +108,8 @@ def _by_length(rows: Rows) -> list[torch.Tensor]:
 class Recipe:
     """训练的配方；matrix_lr 是各块里矩阵的学习率，embedding_lr 是其余参数（主要是嵌入）的。
 
-    optimizer 是 "muon" 或 "adamw"，只管矩阵，其余参数总用 AdamW。
+    optimizer 是 "muon" 或 "adamw"，只管矩阵，其余参数总用 AdamW；热身之后，学习率照 decay 降到 0，
+    它是 "linear"（线性）或 "cosine"（余弦）。
 
     书中：sec-lm-recipe
     """
@@ -120,6 +121,7 @@ class Recipe:
     embedding_lr: float = 0.016
     weight_decay: float = 0.1
     warmup: float = 0.03
+    decay: str = "linear"
     clip_norm: float | None = 1.0
     precision: str = "auto"
     seed: int = 0
@@ -143,6 +145,22 @@ def make_optimizers(model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
     if recipe.optimizer == "adamw":
         return [torch.optim.AdamW(matrices, lr=recipe.matrix_lr, **adamw), rest]
     raise ValueError(f"optimizer 应是 muon 或 adamw，收到 {recipe.optimizer!r}")
+
+
+def make_schedules(
+    optimizers: Iterable[torch.optim.Optimizer], recipe: Recipe
+) -> list[torch.optim.lr_scheduler.LambdaLR]:
+    """各优化器的学习率日程：热身，再照 recipe.decay 降到 0。
+
+    recipe.decay 不认识时抛出 ValueError。
+
+    书中：sec-lm-schedule
+    """
+    shapes = {"linear": warmup_linear, "cosine": warmup_cosine}
+    if recipe.decay not in shapes:
+        raise ValueError(f"decay 应是 linear 或 cosine，收到 {recipe.decay!r}")
+    warmup = round(recipe.warmup * recipe.steps)
+    return [shapes[recipe.decay](o, recipe.steps, warmup=warmup) for o in optimizers]
 
 
 def attend_in_float32(
@@ -180,14 +198,13 @@ def fit(
         for block in model.blocks:
             block.attention.attend = attend_in_float32
     optimizers = make_optimizers(model, recipe)
-    warmup = round(recipe.warmup * recipe.steps)
     return train(
         model,
         BucketBatches(rows, tokens=recipe.tokens, seed=recipe.seed),
         optimizers,
         loss=language_loss,
         steps=recipe.steps,
-        schedule=[warmup_cosine(o, recipe.steps, warmup=warmup) for o in optimizers],
+        schedule=make_schedules(optimizers, recipe),
         clip_norm=recipe.clip_norm,
         precision=recipe.precision,
         evaluate=evaluate,

@@ -179,6 +179,26 @@ def test_unknown_optimizers_are_refused():
         language.make_optimizers(small(), Recipe(optimizer="sgd"))
 
 
+@pytest.mark.parametrize(("decay", "quarter"), [("linear", 0.75), ("cosine", (1 + 2**-0.5) / 2)])
+def test_rates_fall_to_zero_after_the_warm_up(decay, quarter):
+    recipe = Recipe(steps=44, warmup=0.1, decay=decay)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    (schedule,) = language.make_schedules([optimizer], recipe)
+    rates = []
+    for _ in range(recipe.steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[3] == rates[4] == 1
+    assert [rates[14], rates[24]] == pytest.approx([quarter, 0.5])
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0)
+
+
+def test_unknown_decays_are_refused():
+    with pytest.raises(ValueError, match="linear 或 cosine，收到 'step'"):
+        language.make_schedules([], Recipe(decay="step"))
+
+
 def test_attention_stays_in_float32():
     q = torch.randn(2, 2, 5, 4, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):

@@ -31,6 +31,7 @@ from dlbook.training import (
     seed_everything,
     train,
     warmup_cosine,
+    warmup_linear,
 )
 from dlbook.training.loop import _Pending
 from dlbook.training.progress import Progress
@@ -450,6 +451,17 @@ def test_warmup_cosine():
     assert rates[10] == rates[11] == pytest.approx(0.2)
     with pytest.raises(ValueError, match="0 与 9 之间，收到 10"):
         warmup_cosine(optimizer, 10, warmup=10)
+
+
+def test_warmup_linear():
+    optimizer = sgd(toy_model(), 2.0)
+    schedule = warmup_linear(optimizer, 10, warmup=5)
+    rates = []
+    for _ in range(12):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0, 1.6, 1.2, 0.8, 0.4, 0.0, 0.0])
 
 
 class Terminal(io.StringIO):
