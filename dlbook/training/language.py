@@ -114,10 +114,10 @@ class Recipe:
     书中：sec-lm-recipe
     """
 
-    steps: int = 1500
+    steps: int = 1200
     tokens: int = 2080
     optimizer: str = "muon"
-    matrix_lr: float = 0.015
+    matrix_lr: float = 0.018
     embedding_lr: float = 0.016
     weight_decay: float = 0.1
     warmup: float = 0.03
