@@ -1,4 +1,4 @@
-// 页面上的小事：能横向滚动的框可以用键盘滚动；打印时换浅色、展开折叠。
+// 页面上的小事：能横向滚动的框可以用键盘滚动；打印时换浅色、展开折叠；折叠按钮的中文名字。
 "use strict";
 
 (() => {
@@ -63,8 +63,16 @@
     );
   }
 
+  // sphinx-togglebutton 的按钮只有英文的名字。
+  function nameToggles() {
+    for (const button of document.querySelectorAll(".toggle-button")) {
+      button.setAttribute("aria-label", "展开或收起");
+    }
+  }
+
   window.addEventListener("beforeprint", preparePrint);
   window.addEventListener("load", () => {
+    nameToggles();
     updateBoxes();
     window.MathJax?.startup?.promise?.then(updateBoxes);
     new ResizeObserver(updateBoxes).observe(document.body);

@@ -18,6 +18,8 @@
     const items = [...player.querySelectorAll("ol > li")];
     const parts = [...player.querySelectorAll("[data-from]")];
     const nodes = [...player.querySelectorAll("[data-active]")];
+    // 文字里自己写了“第 0 步”的（起点算第 0 步），计数与它一致；否则从 1 数起。
+    const first = Number(items[0].textContent.match(/^第 (\d+) 步/)?.[1] ?? 1);
     let step = last;
     let timer = null;
 
@@ -34,8 +36,8 @@
       reveal(nodes.filter((node) => node.classList.contains("player-now")));
       items.forEach((item, n) => (item.hidden = n !== step));
       slider.value = String(step);
-      slider.setAttribute("aria-valuetext", `第 ${step + 1} 步，共 ${last + 1} 步`);
-      counter.textContent = `${step + 1} / ${last + 1}`;
+      slider.setAttribute("aria-valuetext", `第 ${first + step} 步，到第 ${first + last} 步为止`);
+      counter.textContent = `${first + step} / ${first + last}`;
     }
 
     // 图比框宽时，横向滚到正在算的节点；只动框，不动页面。

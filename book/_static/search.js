@@ -1,6 +1,6 @@
 // 全书搜索。文字在 search_text.js 里（由 bookcheck/search.py 生成，格式见那里），第一次搜索时才载入。
 //
-// 匹配在“折叠”后的文字上进行：逐字做 NFKC、转小写、去掉空白，于是全角与半角、大写与小写、
+// 匹配在“折叠”后的文字上进行：逐字做 NFKC、转小写、去掉空白、减号当作连字符，于是全角与半角、大写与小写、
 // 汉字与西文之间有没有空格都不要紧。空格隔开的几个词都要出现；完整的词哪里都没有时，
 // 退而按二字组的覆盖率找最接近的节。
 "use strict";
@@ -20,7 +20,7 @@
   function foldCharacter(character) {
     let result = folded.get(character);
     if (result === undefined) {
-      result = character.normalize("NFKC").toLowerCase().replace(/\s+/g, "");
+      result = character.normalize("NFKC").toLowerCase().replace(/\s+/g, "").replace("−", "-");
       folded.set(character, result);
     }
     return result;
@@ -224,7 +224,7 @@
     const item = element("li", "", link);
     if (entry.p.length) item.append(element("p", "search-path", entry.p.join(" › ")));
     if (block) {
-      const kind = "cmo".includes(block[0]) ? " search-code" : "";
+      const kind = "co".includes(block[0]) ? " search-code" : "";
       item.append(element("p", "search-passage" + kind, ...marked(block[1], needles, WINDOW)));
     }
     return item;

@@ -1,5 +1,7 @@
 """录制：有来历，代码变了标过期，没有就说没有，构建时绝不执行。"""
 
+import re
+
 import pytest
 from bookcheck.checks import record
 from bookcheck.source import HARDWARE, read_chapter
@@ -39,6 +41,17 @@ def test_recording_is_kept_marked_and_goes_stale(recorded_book):
     assert "很久以后： 21" in page and "录制于 20" in page and "mark-recorded" in page
     book.edit("toy/triple.py", "3 * x", "x + x + x")
     assert comparator(book) == "stale"
+
+
+def test_absent_recording_is_explained_to_the_reader(recorded_book):
+    """页上说缺什么；录制的名字只在提示与总表里。"""
+    assert recorded_book.sphinx().returncode == 0
+    page = recorded_book.path("_build/html/02_two.html").read_text(encoding="utf-8")
+    shown = re.sub(r"<[^>]*>", "", page)
+    assert "这段代码构建时不运行，输出还没有录下" in shown and "long-run" not in shown
+    assert "make record CH=02 NAME=long-run" in page
+    table = recorded_book.path("_build/html/checks.html").read_text(encoding="utf-8")
+    assert "make record CH=02 NAME=long-run" in table
 
 
 def test_recorded_cell_is_not_executed_by_a_build(recorded_book):

@@ -58,7 +58,7 @@ def test_changed_output_reaches_the_page_without_touching_the_chapter(book):
 ERRATUM = """
 ```{{erratum}} {title}
 :name: {name}
-:where: 源文某处
+:where: 源文某处的 $x^2$
 :check: {check}
 {text}
 ```
@@ -67,7 +67,7 @@ ERRATUM = """
 
 def test_errata_page_states_each_erratum_and_links_to_its_check(book):
     first = ERRATUM.format(
-        title="少了负号", name="erratum-sign", check="eq-square",
+        title="少了 $\\mu_{ij}$ 的负号", name="erratum-sign", check="eq-square",
         text="应为**减号**，见 {eq}`eq-square` 与 {ref}`chap-two`。",
     )  # fmt: skip
     second = ERRATUM.format(title="错字", name="erratum-typo", check="editorial", text="一处错字。")
@@ -80,9 +80,29 @@ def test_errata_page_states_each_erratum_and_links_to_its_check(book):
     page = book.path("_build/html/errata.html").read_text(encoding="utf-8")
     links = ["01_one.html#erratum-sign", "01_one.html#eq", "02_two.html#chap-two"]
     parts = ["源文某处", "<strong>减号</strong>", "mark-verified"]
+    parts += [r"\(\mu_{ij}\)", r"\(x^2\)"]  # 标题与出处里的公式也是公式
     for part in parts + [f'href="{link}' for link in links]:
         assert part in page, part
     assert "一处错字" not in page, "只列第一章的"
     book.write("book/errata.md", "# 勘误\n\n```{errata-list} 09\n```\n")
     result = book.sphinx()
     assert result.returncode != 0 and "09 没有勘误" in result.stderr
+
+
+def test_figure_of_measurements_has_one_mark(book):
+    """图里的数不定，又不打印什么：只在图题后面标“不定”，图仍照常核对。"""
+    book.edit(
+        "book/01_one.md",
+        'ax.set_title("标题");\n```\n',
+        'ax.set_title("标题");\n```\n```{expect}\n:volatile: 这一次的测量\n```\n',
+    )
+    report = book.check()
+    assert report.problems == []
+    (claim,) = [c for c in report.of("01_one") if c.kind == "figure"]
+    assert claim.comparator == "volatile" and "rtol" in claim.detail
+    assert [c.label for c in report.of("01_one") if c.kind == "output"] == ["out-1"]
+    assert book.sphinx().returncode == 0
+    page = book.path("_build/html/01_one.html").read_text(encoding="utf-8")
+    assert page.count("mark-volatile") == 1 and "这一次的测量" in page
+    book.edit("book/01_one.md", "0.5 * k", "0.7 * k")
+    assert "fig-line" in book.problems()

@@ -134,6 +134,45 @@ def test_player_scrolls_to_the_active_node_on_a_phone(reader):
     assert page.evaluate("window.scrollY") == at, "只动框，不动页面"
 
 
+def test_player_counts_like_its_text(reader):
+    """文字从“第 0 步”说起的，计数也从 0 起；别的从 1 数到步数。"""
+    for page, first in (("06_learning.html", 0), ("12_backpropagation.html", 1)):
+        player = reader.open(page).locator(".player").first
+        counter, slider = player.locator(".player-counter"), player.locator("input[type=range]")
+        last = int(slider.get_attribute("max"))
+        for step in (0, 1, last):
+            slider.fill(str(step))
+            assert counter.text_content() == f"{first + step} / {first + last}"
+            text = player.locator("li:not([hidden])").text_content()
+            assert first == 1 or text.startswith(f"第 {step} 步")
+
+
+def test_phone_buttons_are_large_enough_for_a_finger(reader):
+    reader.page.set_viewport_size(PHONE)
+    page = reader.open("12_backpropagation.html")
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button, summary, input")]
+            .filter((e) => e.checkVisibility({ visibilityProperty: true }))
+            .map((e) => [e.getBoundingClientRect(), e.outerHTML.slice(0, 80)])
+            .filter(([box]) => box.right > 0 && box.width && Math.min(box.width, box.height) < 36)
+            .map(([, html]) => html)"""
+    )
+    assert small == []
+    mark = page.locator(".mark-line .mark").first
+    mark.scroll_into_view_if_needed()
+    above = """mark => {
+        const box = mark.getBoundingClientRect();
+        return document.elementFromPoint(box.left + box.width / 2, box.top - 8) === mark;
+    }"""
+    assert mark.evaluate(above), "标记上方一点也应点得中"
+
+
+def test_collapse_buttons_are_named_in_chinese(reader):
+    page = reader.open(CHAPTER)
+    labels = page.locator("button.toggle-button").evaluate_all("all => all.map((b) => b.ariaLabel)")
+    assert set(labels) == {"展开或收起"}
+
+
 def test_only_the_equation_itself_is_highlighted_as_a_target(reader):
     page = reader.open("02_linear_regression.html#sec-step-size")
     plain = page.locator("#sec-step-size > div.math").first

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from urllib.parse import quote
 
 import pytest
@@ -85,6 +86,23 @@ def test_every_section_is_in_the_index(html, index):
         assert len(numbered) > 10
     for page in html.glob("*.html"):
         assert page.name == "search.html" or page.name in urls
+
+
+def test_formulas_are_readable_in_the_index_and_in_the_snippets(reader, index):
+    """除了代码，哪里都没有 LaTeX；每一种写法都认得。"""
+    raw = [
+        (entry["u"], text)
+        for entry in index
+        for kind, text, *_ in entry["b"] if kind in "pmf"
+        if re.search(r"\\(?!n\b)[A-Za-z]", text)
+    ]  # fmt: skip
+    assert raw == []
+    assert not any("\\" in title for entry in index for title in (entry["t"], *entry["p"]))
+    for query in ("∂L/∂W", "xᵀ", "λ"):
+        assert search(reader, query), query
+        prose = ".search-page .search-passage:not(.search-code)"
+        passages = reader.page.locator(prose).all_text_contents()
+        assert not any("\\" in passage for passage in passages)
 
 
 def test_terms_are_combined_with_and(reader):

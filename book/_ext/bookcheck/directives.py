@@ -173,7 +173,11 @@ def _anchor(claim: Claim) -> str:
 def visit_mark(self: object, node: mark) -> None:
     text, meaning = MARKS[node["comparator"]]
     uri = self.builder.get_relative_uri(self.builder.current_docname, TABLE_PAGE)
-    title = f"{meaning}（{node['detail']}）" if node["comparator"] == "volatile" else meaning
+    title = meaning
+    if node["comparator"] == "volatile":
+        title = f"每次运行都可能不同：{node['detail']}"
+    elif node["comparator"] == "absent":
+        title = node["detail"]
     self.body.append(
         self.starttag(
             node, "a", "", CLASS=f"mark mark-{node['comparator']}",
@@ -226,9 +230,12 @@ class ExpectDirective(SphinxDirective):
         cells = [cell for cell in _current.chapters[name].cells if cell.expect]
         cell = cells[counter]
         claim = _current.find(name, output_label(cell))
+        if claim is None:  # 只声明图里的数不定：标记在图题后面
+            return []
         line = _mark_line(claim)
         if cell.skipped:
-            line.insert(0, nodes.inline("", claim.detail + " ", classes=["provenance"]))
+            shown = claim.detail.partition("；补录")[0]
+            line.insert(0, nodes.inline("", shown + " ", classes=["provenance"]))
         if "name" in self.options:
             self.add_name(line)
         return [line]
@@ -278,16 +285,15 @@ class ErratumDirective(SphinxDirective):
             if claim is None:
                 raise self.error(f"erratum 的 :check: 所指 {check} 不是本章的一项说法")
         box = nodes.admonition(classes=["erratum"])
-        title, _ = self.parse_inline(f"勘误 · {self.arguments[0]}")
-        box += nodes.title("", "", *title)
+        title, _ = self.parse_inline(self.arguments[0])
+        where, _ = self.parse_inline(self.options["where"])
+        box += nodes.title("", "勘误 · ", *title)
         box += self.parse_content_to_nodes()
         if claim:
             box[-1] += [nodes.Text(" "), mark_for(claim)]
         self.add_name(box)
         records = self.env.__dict__.setdefault("bookcheck_errata", {})
-        records.setdefault(self.env.docname, []).append(
-            (self.options["where"], self.arguments[0], box["ids"][0], claim)
-        )
+        records.setdefault(self.env.docname, []).append((where, title, box["ids"][0], claim))
         return [box]
 
 
@@ -333,8 +339,10 @@ class FillErrata(SphinxPostTransform):
         for where, title, target, claim in records:
             uri = self.app.builder.get_relative_uri(self.env.docname, source) + f"#{target}"
             head = nodes.paragraph(classes=["errata-head"])
-            head += nodes.reference("", title, internal=True, refuri=uri)
-            head += [nodes.Text("　"), nodes.inline("", where, classes=["errata-where"])]
+            copied = [node.deepcopy() for node in title]
+            head += nodes.reference("", "", *copied, internal=True, refuri=uri)
+            copied = [node.deepcopy() for node in where]
+            head += [nodes.Text("　"), nodes.inline("", "", *copied, classes=["errata-where"])]
             head += [
                 nodes.Text("　"),
                 mark_for(claim) if claim else nodes.inline("", "文字", classes=["mark"]),

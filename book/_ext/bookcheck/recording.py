@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def load_recording(chapter: Chapter, cell: Cell) -> Recording | None:
     """一个代码格的录制；还没有录的返回 ``None``。"""
     path = _path(chapter, cell.recording)
     return Recording(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def absence(chapter: Chapter, cell: Cell) -> str:
+    """还没有录的，给读者看的话：缺什么，怎样补；两句之间用分号隔开。"""
+    needs = "要有 GPU 才能运行" if cell.where == "cuda" else "构建时不运行"
+    number = re.match(r"(?:\d+_)*", chapter.name)[0].rstrip("_")
+    command = f"make record CH={number} NAME={cell.recording}"
+    return f"这段代码{needs}，输出还没有录下；补录的命令是 {command}"
 
 
 def save_recording(chapter: Chapter, cell: Cell, recording: Recording) -> Path:

@@ -15,7 +15,8 @@ Sphinx 自带的搜索按词索引，中文的任意子串搜不到，所以关�
 ``b``   文字块的列表，每块 ``[类别, 文字]`` 或 ``[类别, 文字, 锚点]``
 ====  ==========================================================================
 
-块的类别：``p`` 正文，``f`` 图题与替代文字，``m`` 公式的 LaTeX，``c`` 代码，``o`` 输出。
+块的类别：``p`` 正文，``f`` 图题与替代文字，``m`` 公式，``c`` 代码，``o`` 输出。
+公式都写成普通文字（:mod:`bookcheck.plain`）。
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from bookcheck.plain import plain_math
 from bookcheck.site import is_unwritten
 
 FILE = "search_text.js"
@@ -62,7 +64,7 @@ class Page:
         if isinstance(node, nodes.section) and isinstance(node[0], nodes.title):
             self._section(node)
         elif isinstance(node, nodes.row):
-            self._add("p", "　".join(text_of(entry) for entry in node.children), node)
+            self._row(node)
         elif isinstance(node, nodes.raw):
             self._raw(node)
         elif isinstance(node, nodes.TextElement) and not isinstance(node, nodes.Inline):
@@ -81,17 +83,27 @@ class Page:
             {
                 "u": self.uri if first else f"{self.uri}#{anchor}",
                 "n": number,
-                "t": title.astext(),
+                "t": text_of(title),
                 "p": list(self.titles),
                 "w": self.weight,
                 "k": [],
                 "b": [],
             }
         )
-        self.titles.append(f"{number} {title.astext()}".strip())
+        self.titles.append(f"{number} {text_of(title)}".strip())
         for child in node.children[1:]:
             self.walk(child)
         self.titles.pop()
+
+    def _row(self, node: nodes.row) -> None:
+        """表格的一行是一块；格子里折叠的代码（核对总表里有）另算。"""
+        copy = node.deepcopy()
+        blocks = list(copy.findall(nodes.literal_block))
+        for block in blocks:
+            block.parent.remove(block)
+        self._add("p", "　".join(text_of(entry) for entry in copy.children), node)
+        for block in blocks:
+            self._add("c", block.astext(), node)
 
     def _raw(self, node: nodes.raw) -> None:
         """内联的图只取替代文字；表格一类的 HTML 输出去掉标记。"""
@@ -111,7 +123,7 @@ class Page:
         self._add(kind, text, node)
         if self.entries:
             terms = [node] if isinstance(node, nodes.term) else node.findall(nodes.strong)
-            words = [term.astext() for term in terms]
+            words = [text_of(term) for term in terms]
             # 加粗的整句是强调或提问，不是术语。
             self.entries[-1]["k"] += [word for word in words if not _SENTENCE.search(word)]
 
@@ -120,8 +132,8 @@ class Page:
         for kind, numbers in self.figures.items():
             for label in caption.parent["ids"]:
                 if number := numbers.get(label):
-                    return self.formats[kind] % ".".join(map(str, number)) + "　" + caption.astext()
-        return caption.astext()
+                    return self.formats[kind] % ".".join(map(str, number)) + "　" + text_of(caption)
+        return text_of(caption)
 
     def _add(self, kind: str, text: str, node: nodes.Element) -> None:
         # NFC：组合字符先合成，浏览器里逐字折叠时才不会拆散。
@@ -133,8 +145,12 @@ class Page:
 
 
 def text_of(node: nodes.Element) -> str:
-    """节点的文字，略去夹着的 HTML，以及每次构建都不同的部分（用时之类），索引才能逐字重现。"""
+    """节点的文字：公式写成普通文字；略去夹着的 HTML，以及每次构建都不同的部分（用时之类）。"""
+    if isinstance(node, nodes.math_block):
+        return plain_math(node.astext())
     copy = node.deepcopy()
+    for formula in list(copy.findall(nodes.math)):
+        formula.replace_self(nodes.Text(plain_math(formula.astext())))
     for inner in list(copy.findall(nodes.Inline)):
         if isinstance(inner, nodes.raw) or "volatile" in inner["classes"]:
             inner.parent.remove(inner)
