@@ -32,12 +32,13 @@
     }
   }
 
-  // 比正文还宽的行内公式独占一行，见 book.css 的 .wide-inline。
+  // 比正文还宽的行内公式独占一行，见 book.css 的 .wide-inline。表格自己能滚动，格子里的不动：
+  // 格子的宽窄本来就由公式撑开，框住它反而会裁掉。
   function updateInlineMath() {
     for (const box of document.querySelectorAll(".bd-article span.math > mjx-container")) {
       const line = box.closest("p, li, td, th, dd, figcaption, h1, h2, h3, h4");
       const formula = box.querySelector("svg");
-      if (!line || !formula) continue;
+      if (!line || !formula || box.closest("td, th")) continue;
       const wide = formula.getBoundingClientRect().width > line.clientWidth;
       box.classList.toggle("wide-inline", wide);
     }

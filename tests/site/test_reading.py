@@ -167,6 +167,36 @@ def test_phone_buttons_are_large_enough_for_a_finger(reader):
     assert mark.evaluate(above), "标记上方一点也应点得中"
 
 
+def test_formulas_in_table_cells_are_not_clipped(reader):
+    reader.page.set_viewport_size(PHONE)
+    for name in ("10_supervised.html", "notation.html"):
+        cells = reader.open(name).locator(".bd-article :is(td, th) mjx-container")
+        clipped = "all => all.filter((box) => box.scrollWidth > box.clientWidth + 1).length"
+        assert cells.count() > 5 and cells.evaluate_all(clipped) == 0, name
+
+
+def test_checks_table_keeps_every_column_in_view(reader):
+    """标签里的代码再长也换行；展开的核对函数有地方看。"""
+    page = reader.open("checks.html")
+    tables = page.locator(".checks-table")
+    narrow = """all => all.filter((table) => {
+        const how = table.querySelector("th:nth-child(4)").getBoundingClientRect();
+        return table.offsetWidth > table.parentElement.clientWidth || how.width < 280;
+    }).length"""
+    assert tables.count() > 15 and tables.evaluate_all(narrow) == 0
+
+
+def test_paper_is_not_laid_out_as_a_phone(reader):
+    """A4 的版心约 660 像素：表与演示都不超出纸宽。"""
+    reader.page.set_viewport_size({"width": 660, "height": 900})
+    page = reader.open("12_backpropagation.html")
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 660
+    wider = "all => all.filter((svg) => svg.getBoundingClientRect().width > 661).length"
+    assert page.locator(".player svg").evaluate_all(wider) == 0
+
+
 def test_collapse_buttons_are_named_in_chinese(reader):
     page = reader.open(CHAPTER)
     labels = page.locator("button.toggle-button").evaluate_all("all => all.map((b) => b.ariaLabel)")
