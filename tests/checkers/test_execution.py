@@ -34,6 +34,15 @@ def test_comment_or_prose_does_not_rerun(book):
     assert book.check().executed == []
 
 
+def test_range_of_a_number_does_not_rerun_but_still_counts(book):
+    book.edit("book/01_one.md", "5.9..6.1", "5.5..6.5")
+    report = book.check()
+    assert report.executed == [] and not report.problems
+    book.edit("book/01_one.md", "5.5..6.5", "7..8")
+    report = book.check()
+    assert report.executed == [] and report.problems
+
+
 def test_data_file_counts(book):
     book.write("toy/number.txt", "6")
     code = (

@@ -496,7 +496,7 @@ def _check_numbers(checker: _Checker) -> None:
         if problem and comparator == "range":
             checker.problem(role.line, f"正文里的数 {role.text}：{problem}")
         checker.claim(
-            "number", role.key, comparator, not problem, line=role.line, detail=got["text"]
+            "number", role.label, comparator, not problem, line=role.line, detail=got["text"]
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -26,7 +27,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from bookcheck import deps
 from bookcheck.checks import Claim, Report, check_book, output_label, versions
 from bookcheck.recording import load_recording
-from bookcheck.source import MYST_EXTENSIONS, read_notebook
+from bookcheck.source import MYST_EXTENSIONS, number_key, read_notebook
 
 TABLE_PAGE = "checks"
 _ERRATUM = re.compile(r"^(`{3,})\{erratum\}.*?^\1\s*$", re.M | re.S)
@@ -246,12 +247,9 @@ class EvalRole(SphinxRole):
 
     def run(self) -> tuple[list[nodes.Node], list]:
         name = _chapter_name(self)
-        text = self.text.strip()
-        seen = self.env.temp_data.setdefault("bookcheck_numbers", {})
-        seen[text] = count = seen.get(text, 0) + 1
-        key = text if count == 1 else f"{text} #{count}"
-        value = numbers_of(_current, name)[key]
-        volatile = _current.find(name, key).comparator == "volatile"
+        seen = self.env.temp_data.setdefault("bookcheck_numbers", Counter())
+        value = numbers_of(_current, name)[number_key(self.text, seen)]
+        volatile = self.text.partition(";")[2].strip() == "volatile"
         classes = ["eval", "volatile"] if volatile else ["eval"]
         return [nodes.inline("", value, classes=classes)], []
 

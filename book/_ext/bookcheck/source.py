@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -121,7 +122,7 @@ class Cell:
 
 @dataclass
 class EvalRole:
-    """正文里的一个数：``{eval}`` 的内容。``key`` 在一章内唯一。"""
+    """正文里的一个数：``{eval}`` 的内容。``key`` 在一章内唯一，与怎样核对无关。"""
 
     text: str
     final: bool
@@ -130,11 +131,16 @@ class EvalRole:
 
     @property
     def expression(self) -> str:
-        return self.text.partition(";")[0].strip()
+        return _expression(self.text)
 
     @property
     def comparator(self) -> str:
         return self.text.partition(";")[2].strip()
+
+    @property
+    def label(self) -> str:
+        """这项说法的名字：表达式，连同怎样核对。"""
+        return f"{self.key}; {self.comparator}" if self.comparator else self.key
 
 
 @dataclass
@@ -237,15 +243,23 @@ def _expect(lines: list[str], after: int) -> Expect | None:
     return Expect(body, options, start, stop, match["mark"])
 
 
+def number_key(text: str, seen: Counter[str]) -> str:
+    """``{eval}`` 的键：表达式，重复的加序号。不含区间，改区间就不必重新执行；``seen`` 随之计数。"""
+    expression = _expression(text)
+    seen[expression] += 1
+    return expression if seen[expression] == 1 else f"{expression} #{seen[expression]}"
+
+
+def _expression(text: str) -> str:
+    return text.partition(";")[0].strip()
+
+
 def _read_evals(chapter: Chapter, source: str, start: int) -> None:
-    seen = [role.text for role in chapter.evals]
+    seen = Counter(role.expression for role in chapter.evals)
     for match in _ROLE.finditer(source):
         text, final = match[2].strip(), match[1] == "eval-end"
-        count = seen.count(text) + 1
-        seen.append(text)
-        key = text if count == 1 else f"{text} #{count}"
         line = start + source.count("\n", 0, match.start()) + 1
-        role = EvalRole(text, final, line, key)
+        role = EvalRole(text, final, line, number_key(text, seen))
         chapter.evals.append(role)
         if not final and chapter.cells:
             chapter.cells[-1].evals.append(role)
