@@ -6,6 +6,7 @@
   const BOXES = [
     ["mjx-container[display='true']", "公式"],
     ["mjx-container.wide-inline", "公式"],
+    [".figure-box", "图"],
     ["pre", "代码"],
     [".cell_output > .output", "输出"],
     [".pst-scrollable-table-container", "表格"],
