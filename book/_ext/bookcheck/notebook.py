@@ -17,6 +17,7 @@ import ast
 import json
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from pybtex.database import parse_file
 from sphinx.application import Sphinx
 
 from bookcheck import deps, directives
-from bookcheck.source import read_notebook
+from bookcheck.source import number_key, read_notebook
 
 PRIVATE_MIME = "application/vnd.dlbook"
 TITLES = {
@@ -400,15 +401,13 @@ def executed_notebook(text: str, outputs: Callable, values: dict[str, str]) -> N
     """未执行的笔记本填上输出与 ``{eval}`` 的值。``outputs`` 就地填写代码格的输出。"""
     notebook = read_notebook(text)
     outputs(notebook)
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
             continue
         found = {}
         for match in re.finditer(r"\{eval(?:-end)?\}`([^`]+)`", cell.source):
-            key = match[1].strip()
-            seen[key] = count = seen.get(key, 0) + 1
-            found[" ".join(key.split())] = values[key if count == 1 else f"{key} #{count}"]
+            found[" ".join(match[1].split())] = values[number_key(match[1], seen)]
         cell.metadata["bookcheck"] = {"eval": found}
     return notebook
 
