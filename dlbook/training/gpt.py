@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--width", type=positive, default=160, help="向量的宽度（缺省 %(default)s）")
     add("--context", type=positive, default=65, help="至多看多少个字（缺省 %(default)s）")
     add("--dropout", type=_probability, default=0.0, help="dropout 的概率（缺省 %(default)s）")
-    add("--optimizer", choices=["muon", "adamw"], default="muon", help="矩阵用的优化器")
+    add("--optimizer", choices=["muon", "adamw"], default=Recipe.optimizer, help="矩阵用的优化器")
     add(
         "--embedding-lr", type=positive_number, default=Recipe.embedding_lr,
         help="嵌入的学习率（缺省 %(default)s）",

@@ -438,29 +438,29 @@ def test_errors(options, message):
 # 日程与进度条
 
 
-def test_warmup_cosine():
+def twelve_rates(make, **options):
+    """最大学习率 2.0、共 10 步的日程，头 12 步的学习率。"""
     optimizer = sgd(toy_model(), 2.0)
-    schedule = warmup_cosine(optimizer, 10, warmup=4, floor=0.1)
+    schedule = make(optimizer, 10, **options)
     rates = []
     for _ in range(12):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
+    return rates
+
+
+def test_warmup_cosine():
+    rates = twelve_rates(warmup_cosine, warmup=4, floor=0.1)
     assert rates[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]
     assert rates[7] == pytest.approx(2 * (0.1 + 0.9 / 2))
     assert rates[10] == rates[11] == pytest.approx(0.2)
     with pytest.raises(ValueError, match="0 与 9 之间，收到 10"):
-        warmup_cosine(optimizer, 10, warmup=10)
+        warmup_cosine(sgd(toy_model()), 10, warmup=10)
 
 
 def test_warmup_linear():
-    optimizer = sgd(toy_model(), 2.0)
-    schedule = warmup_linear(optimizer, 10, warmup=5)
-    rates = []
-    for _ in range(12):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
+    rates = twelve_rates(warmup_linear, warmup=5)
     assert rates == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.0, 1.6, 1.2, 0.8, 0.4, 0.0, 0.0])
 
 

@@ -28,7 +28,13 @@ from bookcheck.execute import (
     record_chapter,
     run_chapter,
 )
-from bookcheck.recording import Recording, absence, load_recording, save_recording
+from bookcheck.recording import (
+    Recording,
+    absence,
+    load_recording,
+    record_command,
+    save_recording,
+)
 from bookcheck.source import HARDWARE, Cell, Chapter, recall_chapter
 
 DEFAULT_FIGURE_RTOL = 1e-6
@@ -334,11 +340,12 @@ def _check_cell(checker: _Checker, cell: Cell, outputs: list[dict], seconds: flo
         checker.problem(cell.line, "标了 must-raise 的代码格没有报错")
         return
     text = printed(outputs)
-    if text or (cell.expect and not _volatile_figure(cell)):
+    volatile = "" if text else _volatile_figure(cell)
+    if text or (cell.expect and not volatile):
         _check_text(checker, cell, text, seconds)
     images = [o["data"] for o in outputs if any(m.startswith("image/") for m in o.get("data", {}))]
     if images or cell.figure["name"]:
-        _check_figure(checker, cell, images, seconds, volatile=not text and _volatile_figure(cell))
+        _check_figure(checker, cell, images, seconds, volatile)
 
 
 def _volatile_figure(cell: Cell) -> str:
@@ -358,7 +365,10 @@ def _check_recording(checker: _Checker, cell: Cell) -> None:
     """录制的输出不重算：只记下它新不新鲜、从哪里来。"""
     recording = load_recording(checker.chapter, cell)
     status = recording.status(cell, checker.report.root) if recording else "absent"
-    detail = recording.provenance() if recording else absence(checker.chapter, cell)
+    if recording:
+        detail = recording.provenance()
+    else:
+        detail = f"{absence(cell)}；补录的命令是 {record_command(checker.chapter, cell)}"
     checker.claim("output", output_label(cell), status, True, line=cell.line, detail=detail)
 
 

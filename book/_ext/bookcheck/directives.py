@@ -26,8 +26,14 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from bookcheck import deps
 from bookcheck.checks import Claim, Report, check_book, output_label, versions
-from bookcheck.recording import load_recording
-from bookcheck.source import MYST_EXTENSIONS, number_key, read_notebook
+from bookcheck.recording import absence, load_recording
+from bookcheck.source import (
+    MYST_EXTENSIONS,
+    chapter_number,
+    eval_parts,
+    number_key,
+    read_notebook,
+)
 
 TABLE_PAGE = "checks"
 _ERRATUM = re.compile(r"^(`{3,})\{erratum\}.*?^\1\s*$", re.M | re.S)
@@ -235,7 +241,7 @@ class ExpectDirective(SphinxDirective):
             return []
         line = _mark_line(claim)
         if cell.skipped:
-            shown = claim.detail.partition("；补录")[0]
+            shown = absence(cell) if claim.comparator == "absent" else claim.detail
             line.insert(0, nodes.inline("", shown + " ", classes=["provenance"]))
         if "name" in self.options:
             self.add_name(line)
@@ -249,8 +255,8 @@ class EvalRole(SphinxRole):
         name = _chapter_name(self)
         seen = self.env.temp_data.setdefault("bookcheck_numbers", Counter())
         value = numbers_of(_current, name)[number_key(self.text, seen)]
-        volatile = self.text.partition(";")[2].strip() == "volatile"
-        classes = ["eval", "volatile"] if volatile else ["eval"]
+        _, comparator = eval_parts(self.text)
+        classes = ["eval", "volatile"] if comparator == "volatile" else ["eval"]
         return [nodes.inline("", value, classes=classes)], []
 
 
@@ -378,7 +384,7 @@ class ChapterFacts(SphinxDirective):
 
 def reading_order(name: str) -> tuple:
     """排序的键：文件名开头的数按大小比，第 8 章之后是 8.1 … 8.9、8.10；没有数的排在最后。"""
-    numbers = [int(n) for n in re.match(r"(?:\d+_)*", name)[0].split("_")[:-1]]
+    numbers = [int(n) for n in chapter_number(name).split("_") if n]
     return not numbers, numbers, name
 
 

@@ -9,12 +9,11 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bookcheck import deps
-from bookcheck.source import Cell, Chapter
+from bookcheck.source import Cell, Chapter, chapter_number
 
 
 @dataclass
@@ -62,12 +61,15 @@ def load_recording(chapter: Chapter, cell: Cell) -> Recording | None:
     return Recording(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def absence(chapter: Chapter, cell: Cell) -> str:
-    """还没有录的，给读者看的话：缺什么，怎样补；两句之间用分号隔开。"""
+def absence(cell: Cell) -> str:
+    """还没有录的，给读者看的话：缺什么。"""
     needs = "要有 GPU 才能运行" if cell.where == "cuda" else "构建时不运行"
-    number = re.match(r"(?:\d+_)*", chapter.name)[0].rstrip("_")
-    command = f"make record CH={number} NAME={cell.recording}"
-    return f"这段代码{needs}，输出还没有录下；补录的命令是 {command}"
+    return f"这段代码{needs}，输出还没有录下"
+
+
+def record_command(chapter: Chapter, cell: Cell) -> str:
+    """补录的命令。"""
+    return f"make record CH={chapter_number(chapter.name)} NAME={cell.recording}"
 
 
 def save_recording(chapter: Chapter, cell: Cell, recording: Recording) -> Path:

@@ -131,11 +131,11 @@ class EvalRole:
 
     @property
     def expression(self) -> str:
-        return _expression(self.text)
+        return eval_parts(self.text)[0]
 
     @property
     def comparator(self) -> str:
-        return self.text.partition(";")[2].strip()
+        return eval_parts(self.text)[1]
 
     @property
     def label(self) -> str:
@@ -243,15 +243,22 @@ def _expect(lines: list[str], after: int) -> Expect | None:
     return Expect(body, options, start, stop, match["mark"])
 
 
+def chapter_number(name: str) -> str:
+    """文件名开头的章号，如 ``08_6_training`` 的 ``08_6``；没有就是空的。"""
+    return re.match(r"(?:\d+_)*", name)[0].rstrip("_")
+
+
 def number_key(text: str, seen: Counter[str]) -> str:
     """``{eval}`` 的键：表达式，重复的加序号。不含区间，改区间就不必重新执行；``seen`` 随之计数。"""
-    expression = _expression(text)
+    expression, _ = eval_parts(text)
     seen[expression] += 1
     return expression if seen[expression] == 1 else f"{expression} #{seen[expression]}"
 
 
-def _expression(text: str) -> str:
-    return text.partition(";")[0].strip()
+def eval_parts(text: str) -> tuple[str, str]:
+    """``{eval}`` 的内容 → （表达式，怎样核对），以分号隔开；后者可以没有。"""
+    expression, _, comparator = text.partition(";")
+    return expression.strip(), comparator.strip()
 
 
 def _read_evals(chapter: Chapter, source: str, start: int) -> None:

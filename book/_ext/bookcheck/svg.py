@@ -68,8 +68,10 @@ def style_colors(path: Path) -> Colors:
 def _recolor(body: str, colors: Colors) -> str:
     """墨色换成变量；用数据的颜色写的字（matplotlib 里只有文字的颜色写在 <g> 上）也换。"""
 
+    text_colors = colors.inks | colors.labels
+
     def color(match: re.Match) -> str:
-        known = colors.inks | colors.labels if match[1] else colors.inks
+        known = text_colors if match[1] else colors.inks
         return match[1] + known.get(match[2].lower(), match[2])
 
     return re.sub(r'(<g style="fill: |)(#[0-9a-fA-F]{6})\b', color, body)
